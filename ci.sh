@@ -1,0 +1,243 @@
+#!/usr/bin/env bash
+# Everything that is checked, one function per job, the same at home and in CI.
+#
+#   ./ci.sh             lists the jobs
+#   ./ci.sh JOB...      runs them in order; the first failure ends the run with its exit code
+#
+# FUZZ_SECONDS=60 FUZZ_TARGETS="a b" FUZZ_SANITIZER=none|address   for `fuzz`
+# MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
+set -euo pipefail
+cd "$(dirname "$0")"
+
+if [ -n "${CI:-}" ]; then
+    export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
+fi
+
+binaries=${CARGO_TARGET_DIR:-target}/debug
+crate_budget=90 # crates in the default build, this one included
+
+job_test() { # setup fmt lint house features unit examples, and deny where cargo-deny is installed
+    local job
+    for job in setup fmt lint house features unit examples; do
+        run "$job"
+    done
+    if command -v cargo-deny >/dev/null; then
+        run deny
+    else
+        say "not run: deny (cargo-deny is not installed)"
+    fi
+}
+
+job_setup() { # install what is missing of: rustfmt, clippy, a C compiler, openssl; fetch the crates
+    cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+    cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+    local packages=()
+    command -v cc >/dev/null || packages+=(gcc libc6-dev)  # links every binary, builds aws-lc
+    command -v c++ >/dev/null || packages+=(g++)           # builds libFuzzer
+    command -v openssl >/dev/null || packages+=(openssl)   # makes and reads key files in tests
+    if [ ${#packages[@]} -gt 0 ]; then
+        if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+            fail "please install: ${packages[*]}"
+        fi
+        apt-get update -q
+        apt-get install -q -y --no-install-recommends "${packages[@]}"
+    fi
+    cargo fetch --locked
+}
+
+job_fmt() { # formatting of the crate, the benches and the fuzz targets
+    cargo fmt --all --check
+    [ ! -f fuzz/Cargo.toml ] || cargo fmt --manifest-path fuzz/Cargo.toml --check
+}
+
+job_lint() { # clippy in three builds, rustdoc for users and for developers; no warning passes
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+    cargo clippy --locked -p waxwire --all-targets --no-default-features -- -D warnings
+    cargo clippy --locked -p waxwire --all-targets --features aws-lc -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked -p waxwire --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked -p waxwire --no-deps --document-private-items
+}
+
+job_house() { # the floor table, no tokio below the runtime, the number of crates
+    local tree crates
+    tree=$(cargo tree --locked -p waxwire --no-default-features -e normal --prefix none)
+    if grep -q '^tokio' <<<"$tree"; then
+        cargo tree --locked -p waxwire --no-default-features -e normal -i tokio
+        fail "tokio is reached without the feature runtime"
+    fi
+    crates=$(cargo tree --locked -p waxwire -e normal --prefix none | cut -d' ' -f1,2 | sort -u | wc -l)
+    say "$crates crates in the default build, $crate_budget allowed"
+    [ "$crates" -le "$crate_budget" ] || fail "too many crates; say in a commit why the budget rises"
+    cargo test --locked -p waxwire --test house
+}
+
+job_unit() { # every test and doctest, then the tests again with both providers built in
+    cargo test --locked -p waxwire
+    cargo test --locked -p waxwire --features aws-lc --lib --tests
+}
+
+job_features() { # each feature alone, all together, and the fuzz targets compile without a warning
+    local feature
+    sed -n '/^\[features\]/,/^$/s/^\([a-z_-]*\) *=.*/\1/p' Cargo.toml | while read -r feature; do
+        say "feature $feature"
+        cargo clippy --locked -p waxwire --lib --no-default-features --features "$feature" -- -D warnings
+    done
+    cargo clippy --locked -p waxwire --lib --all-features -- -D warnings
+    [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
+}
+
+job_examples() { # run every example; echo alone, echo_backend with echo_agent, no_runtime
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+
+    timeout 300 cargo run --locked --example echo | tee "$work/echo"
+    wanted "$work/echo" agent backend wire
+
+    cargo build --locked -p waxwire --examples
+    if [ -f examples/no_runtime.rs ]; then
+        timeout 60 "$binaries/examples/no_runtime" | tee "$work/no_runtime"
+        wanted "$work/no_runtime" .
+    fi
+    [ ! -f examples/echo_backend.rs ] || two_processes
+}
+
+job_deny() { # advisories, licences, sources, banned features; offline, with ../shared/advisory-db
+    if ! command -v cargo-deny >/dev/null; then
+        say "not run: deny (cargo-deny is not installed: cargo install --locked cargo-deny --version 0.20.2)"
+        return
+    fi
+    cargo fetch --locked
+    cargo deny --offline check bans licenses sources
+    if [ ! -d ../shared/advisory-db ]; then
+        say "not run: deny advisories (no folder ../shared/advisory-db; online: cargo deny check advisories)"
+        return
+    fi
+    # cargo-deny wants a fetched git work tree under a name made from its default address.
+    local folder=${CARGO_TARGET_DIR:-target}/deny
+    local database=$folder/db/advisory-db-3157b0e258782691
+    rm -rf "$folder"
+    mkdir -p "$database"
+    cp -R ../shared/advisory-db/. "$database"
+    chmod -R u+w "$database"
+    git -C "$database" init -q
+    git -C "$database" add -A
+    git -C "$database" -c user.name=ci -c user.email=ci@localhost -c commit.gpgsign=false commit -q -m snapshot
+    touch "$database/.git/FETCH_HEAD"
+    local absolute
+    absolute=$(cd "$folder" && pwd)
+    sed "s|^\[advisories\]|&\ndb-path = \"$absolute/db\"|" deny.toml >"$folder/deny.toml"
+    cargo deny --offline --config "$folder/deny.toml" check advisories
+}
+
+job_fuzz() { # each fuzz target for FUZZ_SECONDS on stable; what it finds goes to fuzz/target/corpus
+    tool cargo-fuzz 0.13.2 cargo fuzz --version
+    local sanitizer=${FUZZ_SANITIZER:-none} seconds=${FUZZ_SECONDS:-60} target log
+    # Stable rustc ships the sanitizer and hides the flag; without one nothing is hidden.
+    [ "$sanitizer" = none ] || export RUSTC_BOOTSTRAP=1
+    for target in ${FUZZ_TARGETS:-$(cargo fuzz list)}; do
+        log=fuzz/target/log/$target.txt
+        local corpora=("fuzz/target/corpus/$target")
+        [ ! -d "fuzz/corpus/$target" ] || corpora+=("fuzz/corpus/$target")
+        mkdir -p "fuzz/target/corpus/$target" fuzz/target/log
+        cargo fuzz run -s "$sanitizer" "$target" "${corpora[@]}" -- -max_total_time="$seconds" \
+            -max_len=17000 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"$log" 2>&1 || {
+            tail -n 60 "$log"
+            fail "fuzz target $target; the whole output is in $log"
+        }
+        say "fuzz $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") executions in $seconds s, sanitizer $sanitizer"
+    done
+}
+
+job_model() { # the Verifpal models of the handshake and their negative controls
+    [ -f proto-spec/model/run.sh ] || fail "proto-spec/model/run.sh is missing"
+    tool verifpal 1.6.7 verifpal --version
+    bash proto-spec/model/run.sh
+}
+
+job_mutants() { # mutation tests of crypto, wire and session; a survivor needs a test or a reason
+    tool cargo-mutants 27.1.0 cargo mutants --version
+    local extra
+    read -ra extra <<<"${MUTANTS_ARGS:-}"
+    env -u CARGO_INCREMENTAL cargo mutants --no-shuffle -f 'src/crypto/**' -f 'src/wire/**' \
+        -f 'src/session/**' "${extra[@]}"
+}
+
+job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and with aws-lc
+    cargo bench --locked --bench session
+    cargo bench --locked --bench session --features aws-lc
+}
+
+# Starts the backend, runs the agent with the arguments that the backend prints for it, and wants
+# each typed line back.
+two_processes() {
+    local backend agent=() status=0
+    "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" \
+        >"$work/backend" 2>&1 &
+    backend=$!
+    for _ in $(seq 100); do
+        read -ra agent < <(sed -n 's/.*echo_agent -- *//p' "$work/backend") && break
+        sleep 0.1
+    done
+    if [ ${#agent[@]} -gt 0 ]; then
+        printf 'first line\nsecond line\n' |
+            timeout 60 "$binaries/examples/echo_agent" "${agent[@]}" --key "$work/agent.pem" \
+                >"$work/agent" 2>&1 || status=$?
+    fi
+    kill "$backend" || fail "echo_backend ended by itself: $(cat "$work/backend")"
+    wait "$backend" || true
+    sed 's/^/backend | /' "$work/backend"
+    [ ${#agent[@]} -gt 0 ] || fail "echo_backend printed no line with 'echo_agent -- ARGUMENTS'"
+    sed 's/^/agent   | /' "$work/agent"
+    [ "$status" = 0 ] || fail "echo_agent ended with exit code $status"
+    wanted "$work/agent" 'first line' 'second line'
+    local key
+    for key in "$work/backend.pem" "$work/agent.pem"; do
+        [ "$(stat -c %a "$key")" = 600 ] || fail "$key is readable by others"
+        openssl pkey -in "$key" -noout || fail "openssl does not read $key"
+    done
+}
+
+# Installs a tool of exactly this version unless it is there: NAME VERSION HOW-TO-ASK...
+tool() {
+    local name=$1 version=$2
+    shift 2
+    if command -v "$name" >/dev/null && [[ $("$@" 2>/dev/null) == *"$version"* ]]; then
+        return
+    fi
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
+        cargo install --locked --ignore-rust-version "$name" --version "$version"
+}
+
+# Fails unless each pattern stands in the file.
+wanted() {
+    local file=$1 pattern
+    shift
+    for pattern in "$@"; do
+        grep -qi -- "$pattern" "$file" || fail "the output of $(basename "$file") holds no '$pattern'"
+    done
+}
+
+say() {
+    printf 'ci.sh: %s\n' "$*"
+}
+
+fail() {
+    printf 'ci.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+run() {
+    local job=$1 start=$SECONDS
+    declare -F "job_$job" >/dev/null || fail "there is no job '$job'; ./ci.sh lists them"
+    say "== $job"
+    "job_$job"
+    say "== $job: $((SECONDS - start)) s"
+}
+
+if [ $# = 0 ]; then
+    sed -n 's/^job_\([a-z]*\)() { # \(.*\)/\1\t\2/p' "$0" | expand -t 10
+    exit 0
+fi
+for job in "$@"; do
+    run "$job"
+done

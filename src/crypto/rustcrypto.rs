@@ -1,0 +1,124 @@
+//! The default provider: RustCrypto and dalek, pure Rust.
+
+#![cfg_attr(feature = "aws-lc", allow(dead_code))] // then only the tests compare with it
+
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
+use ed25519_dalek::{Signature, Signer};
+use ml_kem::{Decapsulate, KeyExport, MlKem768};
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+use super::schedule::Secret;
+use super::sealing::Forged;
+use super::seed::Seed;
+
+/// ChaCha20-Poly1305 under one key.
+pub(super) struct Aead(ChaCha20Poly1305);
+
+impl Aead {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        Self(ChaCha20Poly1305::new(key.into()))
+    }
+
+    #[inline]
+    pub(super) fn seal(&self, nonce: &[u8; 12], header: &[u8], text: &mut [u8]) -> [u8; 16] {
+        let sealed = self.0.encrypt_inout_detached(nonce.into(), header, text.into());
+        assert!(sealed.is_ok(), "a record is longer than the cipher's 256 GiB");
+        sealed.unwrap_or_default().into()
+    }
+
+    #[inline]
+    pub(super) fn open(
+        &self,
+        nonce: &[u8; 12],
+        header: &[u8],
+        text: &mut [u8],
+        tag: &[u8; 16],
+    ) -> Result<(), Forged> {
+        let opened = self.0.decrypt_inout_detached(nonce.into(), header, text.into(), tag.into());
+        opened.map_err(|_| Forged)
+    }
+}
+
+/// An Ed25519 secret key.
+pub(super) struct SigningKey(Box<ed25519_dalek::SigningKey>);
+
+impl SigningKey {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
+        Self(Box::new(ed25519_dalek::SigningKey::from_bytes(secret)))
+    }
+
+    pub(super) fn sign(&self, statement: &[u8]) -> [u8; 64] {
+        self.0.sign(statement).to_bytes()
+    }
+}
+
+/// An Ed25519 public key, ready to verify with.
+#[derive(Clone)]
+pub(super) struct VerifyingKey(ed25519_dalek::VerifyingKey);
+
+impl VerifyingKey {
+    pub(super) fn new(point: &ed25519_dalek::VerifyingKey) -> Self {
+        Self(*point)
+    }
+
+    pub(super) fn verify(&self, statement: &[u8], signature: &[u8; 64]) -> bool {
+        self.0.verify_strict(statement, &Signature::from_bytes(signature)).is_ok()
+    }
+}
+
+/// An ephemeral X25519 key.
+pub(super) struct Agreement(Box<StaticSecret>);
+
+impl Agreement {
+    pub(super) fn new(secret: &Zeroizing<[u8; 32]>) -> Self {
+        Self(Box::new(StaticSecret::from(**secret)))
+    }
+
+    pub(super) fn public(&self) -> [u8; 32] {
+        PublicKey::from(&*self.0).to_bytes()
+    }
+
+    /// The shared secret, unless the other share has no part in it.
+    pub(super) fn agree(self, share: &[u8; 32]) -> Option<Secret> {
+        let shared = self.0.diffie_hellman(&PublicKey::from(*share));
+        shared.was_contributory().then(|| Secret::new(shared.to_bytes()))
+    }
+}
+
+/// An ephemeral ML-KEM-768 key.
+pub(super) struct Decapsulator(Box<ml_kem::ml_kem_768::DecapsulationKey>);
+
+impl Decapsulator {
+    pub(super) fn generate(seed: &Seed) -> Self {
+        let material = seed.draw::<64>("ml-kem key");
+        Self(Box::new(ml_kem::ml_kem_768::DecapsulationKey::from_seed((*material).into())))
+    }
+
+    pub(super) fn public(&self) -> Box<[u8]> {
+        Box::from(self.0.encapsulation_key().to_bytes().as_slice())
+    }
+
+    /// The expanded key of FIPS 203, for the other provider.
+    #[cfg(feature = "aws-lc")]
+    pub(super) fn expanded(&self) -> Zeroizing<Vec<u8>> {
+        #[allow(deprecated)] // AWS-LC imports no other form
+        let expanded = ml_kem::ExpandedKeyEncoding::to_expanded_bytes(&*self.0);
+        Zeroizing::new(expanded.as_slice().to_vec())
+    }
+
+    /// The shared secret; a ciphertext that was made for another key gives an unrelated one.
+    pub(super) fn decapsulate(&self, ciphertext: &[u8]) -> Option<Secret> {
+        let ciphertext = ciphertext.try_into().ok()?;
+        Some(Secret::new(self.0.decapsulate(ciphertext).into()))
+    }
+}
+
+/// A ciphertext for `public` and the secret in it, unless `public` is no ML-KEM-768 key.
+pub(super) fn encapsulate(public: &[u8], seed: &Seed) -> Option<(Box<[u8]>, Secret)> {
+    let key = ml_kem::EncapsulationKey::<MlKem768>::new(public.try_into().ok()?).ok()?;
+    let material = seed.draw::<32>("ml-kem message");
+    let (ciphertext, shared) = key.encapsulate_deterministic(&(*material).into());
+    Some((Box::from(ciphertext.as_slice()), Secret::new(shared.into())))
+}

@@ -1,0 +1,1 @@
+//! Both providers against the same vectors.

@@ -1,0 +1,285 @@
+//! Chained resumption: what two parties remember of their last handshake, so that the next one also
+//! proves to continue it. Knows no keys of a session; it is what outlives them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::error::HandshakeError;
+use crate::crypto::{PublicKey, Secret};
+use crate::ids::Generation;
+use crate::limits::{CHAIN_LIFE, CHAINS};
+use crate::time::UnixTime;
+
+/// The public name of a chain's secret.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Rid(pub(super) [u8; 16]);
+
+impl Rid {
+    pub(super) fn of(chain: &Secret) -> Self {
+        Self(chain.derive_bytes("rid", b""))
+    }
+}
+
+/// Whether a handshake must continue the chain of an earlier one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Continuity {
+    /// Chains are neither offered nor taken.
+    Off,
+    /// A chain is continued if both ends still have it.
+    Prefer,
+    /// A peer that is known must continue its chain. Whoever stole its keys cannot.
+    Require,
+}
+
+/// What an initiator remembers. Write it before FINISH is sent; write the promoted one when the
+/// responder accepted.
+pub struct InitiatorChain {
+    peer: [u8; 32],
+    expires: UnixTime,
+    /// The newest secret first. Two while it is unknown whether the responder has the newest.
+    secrets: Vec<Secret>,
+}
+
+/// Bytes that are no stored chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a stored chain of this version")]
+pub struct InvalidChain;
+
+const STORED_VERSION: u8 = 1;
+
+impl InitiatorChain {
+    pub(super) fn extended(
+        peer: &PublicKey,
+        newest: Secret,
+        before: Option<&Secret>,
+        now: UnixTime,
+    ) -> Self {
+        let secrets = [Some(newest), before.map(Secret::duplicate)].into_iter().flatten();
+        let (peer, expires) = (peer.to_bytes(), now.after(CHAIN_LIFE));
+        Self { peer, expires, secrets: secrets.collect() }
+    }
+
+    /// The chain once the responder accepted: only the newest secret is left.
+    #[must_use]
+    pub fn promoted(mut self) -> Self {
+        self.secrets.truncate(1);
+        self
+    }
+
+    /// A copy, for a second handshake at the same time.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let secrets = self.secrets.iter().map(Secret::duplicate).collect();
+        Self { peer: self.peer, expires: self.expires, secrets }
+    }
+
+    /// Bytes to store. They are a secret: whoever has them and the identity can take its place.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(Vec::with_capacity(128));
+        out.push(STORED_VERSION);
+        out.extend_from_slice(&self.peer);
+        out.extend_from_slice(&self.expires.as_secs().to_be_bytes());
+        self.secrets.iter().for_each(|secret| out.extend_from_slice(secret.bytes()));
+        out
+    }
+
+    /// Reads stored bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChain`] if they are not what [`InitiatorChain::to_bytes`] gives.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidChain> {
+        let (version, rest) = bytes.split_first().ok_or(InvalidChain)?;
+        let (peer, rest) = rest.split_first_chunk::<32>().ok_or(InvalidChain)?;
+        let (expires, rest) = rest.split_first_chunk::<8>().ok_or(InvalidChain)?;
+        let (secrets, odd) = rest.as_chunks::<32>();
+        if *version != STORED_VERSION || !odd.is_empty() || !(1..=2).contains(&secrets.len()) {
+            return Err(InvalidChain);
+        }
+        let secrets = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+        let expires = UnixTime::from_secs(u64::from_be_bytes(*expires));
+        Ok(Self { peer: *peer, expires, secrets })
+    }
+
+    /// Secrets to offer, newest first; none once the chain is too old.
+    pub(super) fn offers(self, now: UnixTime) -> Vec<Secret> {
+        if now > self.expires { Vec::new() } else { self.secrets }
+    }
+
+    pub(super) fn peer(&self) -> [u8; 32] {
+        self.peer
+    }
+}
+
+impl fmt::Debug for InitiatorChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InitiatorChain(..)")
+    }
+}
+
+/// A chain that a responder found for a HELLO. Proves nothing until FINISH.
+pub(super) struct Candidate {
+    pub index: usize,
+    pub secret: Secret,
+    pub peer: [u8; 32],
+    pub generation: Generation,
+    pub forked: bool,
+}
+
+/// The step that a finished handshake wants to take on its peer's chain.
+pub struct Succession {
+    pub(super) peer: [u8; 32],
+    pub(super) newest: Secret,
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// The chain that a handshake continued.
+pub(super) struct Resumed {
+    pub generation: Generation,
+    pub secret: Secret,
+    pub forked: bool,
+}
+
+struct Record {
+    current: Secret,
+    previous: Option<Secret>,
+    confirmed: bool,
+    generation: Generation,
+    expires: UnixTime,
+}
+
+impl Record {
+    fn rids(&self) -> impl Iterator<Item = Rid> {
+        [Some(&self.current), self.previous.as_ref()].into_iter().flatten().map(Rid::of)
+    }
+}
+
+/// What a responder remembers of its peers, in memory: one chain a peer, at most
+/// [`CHAINS`] of them (about 300 bytes each); the one that expires first makes room.
+#[derive(Default)]
+pub struct ChainBook {
+    by_peer: BTreeMap<[u8; 32], Record>,
+    by_rid: BTreeMap<Rid, [u8; 32]>,
+    by_expiry: BTreeSet<(UnixTime, [u8; 32])>,
+}
+
+impl ChainBook {
+    /// An empty book.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chains remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_peer.len()
+    }
+
+    /// Whether no chain is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_peer.is_empty()
+    }
+
+    /// The first of `rids` that is known and has not expired. Changes nothing.
+    pub(super) fn find(&self, rids: impl Iterator<Item = Rid>, now: UnixTime) -> Option<Candidate> {
+        rids.enumerate().find_map(|(index, rid)| {
+            let peer = self.by_rid.get(&rid)?;
+            let record = self.by_peer.get(peer).filter(|record| now <= record.expires)?;
+            let is_current = Rid::of(&record.current) == rid;
+            let secret = if is_current { &record.current } else { record.previous.as_ref()? };
+            Some(Candidate {
+                index,
+                secret: secret.duplicate(),
+                peer: *peer,
+                generation: record.generation,
+                forked: !is_current && record.confirmed,
+            })
+        })
+    }
+
+    /// Moves a peer's chain on, if nobody else did since it was found. Do this before ACCEPT is
+    /// sent, and durably if chains are to outlive the process.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Superseded`] if another handshake was first,
+    /// [`HandshakeError::ResumeForked`] if the peer continued a chain whose successor it had
+    /// confirmed, [`HandshakeError::ResumeUnknown`] if policy requires the chain of a known peer
+    /// and it was not continued. The handshake is then over.
+    pub fn advance(
+        &mut self,
+        step: Succession,
+        continuity: Continuity,
+        now: UnixTime,
+    ) -> Result<Generation, HandshakeError> {
+        match (&step.resumed, self.by_peer.get(&step.peer)) {
+            (Some(resumed), Some(record)) if record.generation == resumed.generation => {
+                if resumed.forked {
+                    return Err(HandshakeError::ResumeForked);
+                }
+            }
+            (Some(_), _) => return Err(HandshakeError::Superseded),
+            (None, Some(_)) if continuity == Continuity::Require => {
+                return Err(HandshakeError::ResumeUnknown);
+            }
+            (None, _) => {}
+        }
+        let before = self.remove(&step.peer).map(|record| record.generation);
+        let generation = before.unwrap_or_default().next();
+        if self.by_peer.len() >= CHAINS {
+            self.forget_stalest();
+        }
+        self.insert(
+            step.peer,
+            Record {
+                current: step.newest,
+                previous: step.resumed.map(|resumed| resumed.secret),
+                confirmed: false,
+                generation,
+                expires: now.after(CHAIN_LIFE),
+            },
+        );
+        Ok(generation)
+    }
+
+    /// Notes that the peer proved to hold the chain of `generation`. From now on, its predecessor
+    /// is a sign of a clone.
+    pub fn confirm(&mut self, peer: &PublicKey, generation: Generation) {
+        let record = self.by_peer.get_mut(peer.as_bytes());
+        if let Some(record) = record.filter(|record| record.generation == generation) {
+            record.confirmed = true;
+        }
+    }
+
+    fn insert(&mut self, peer: [u8; 32], record: Record) {
+        self.by_rid.extend(record.rids().map(|rid| (rid, peer)));
+        self.by_expiry.insert((record.expires, peer));
+        self.by_peer.insert(peer, record);
+    }
+
+    fn remove(&mut self, peer: &[u8; 32]) -> Option<Record> {
+        let record = self.by_peer.remove(peer)?;
+        for rid in record.rids() {
+            self.by_rid.remove(&rid);
+        }
+        self.by_expiry.remove(&(record.expires, *peer));
+        Some(record)
+    }
+
+    fn forget_stalest(&mut self) {
+        if let Some((_, peer)) = self.by_expiry.first().copied() {
+            self.remove(&peer);
+        }
+    }
+}
+
+impl fmt::Debug for ChainBook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChainBook({} chains)", self.len())
+    }
+}

@@ -1,0 +1,113 @@
+//! Opening: every check in the order of proto-spec 02, section 2.4. Nothing changes before the tag
+//! is right.
+
+use super::error::{Fate, OpenError};
+use super::event::Event;
+use super::receiving::Moved;
+use super::sealed::{Phase, Session};
+use crate::crypto::same;
+use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
+use crate::limits::FORGERIES;
+use crate::time::Instant;
+use crate::wire::{Frame, Frames, NoSession};
+
+/// The frames of a record that was opened; the session has acted on its own already.
+#[derive(Clone, Debug)]
+pub struct Opened<'a> {
+    plaintext: &'a [u8],
+}
+
+impl<'a> Opened<'a> {
+    /// The datagrams in it, in order.
+    pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let frames = Frames::new(self.plaintext).map_while(Result::ok);
+        let before_close = frames.take_while(|frame| !matches!(frame, Frame::Close { .. }));
+        before_close.filter_map(|frame| match frame {
+            Frame::Datagram(payload) => Some(payload),
+            _ => None,
+        })
+    }
+}
+
+impl Session {
+    /// Opens a record in place, and acts on what of it is the session's own.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] names the cause and [`OpenError::fate`] what is lost. Where that is the
+    /// session, it is closing already: [`Session::poll_transmit`] has the CLOSE to send.
+    pub fn open<'r>(
+        &mut self,
+        now: Instant,
+        record: &'r mut [u8],
+    ) -> Result<Opened<'r>, OpenError> {
+        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+            return Err(OpenError::Closed);
+        }
+        let opened = self.open_data(now, record);
+        if let Err(error) = &opened
+            && let Fate::CloseSession(code) = error.fate(self.attachment.order())
+        {
+            self.end(code);
+        }
+        opened
+    }
+
+    fn open_data<'r>(
+        &mut self,
+        now: Instant,
+        record: &'r mut [u8],
+    ) -> Result<Opened<'r>, OpenError> {
+        let header = Header::of_record(record)?;
+        let (front, sealed) = match record.split_first_chunk_mut::<HEADER_BYTES>() {
+            Some(parts) => parts,
+            None => unreachable!("a header was read from it"),
+        };
+        match header.kind {
+            RecordType::Data if header.link == self.link => {}
+            RecordType::NoSession if header.link == self.remote => {
+                self.hear_no_session(sealed);
+                return Ok(Opened { plaintext: &[] });
+            }
+            RecordType::Data | RecordType::NoSession => return Err(OpenError::UnknownLink),
+            _ => return Err(OpenError::UnexpectedRecord),
+        }
+        if usize::from(header.length) > usize::from(self.config.record_bytes) + TAG_BYTES {
+            return Err(OpenError::TooLarge);
+        }
+        let attachment = &mut self.attachment;
+        let judge = |seq| attachment.accepts(seq);
+        let moved = match self.receiving.open(now, &header, front, sealed, judge) {
+            Err(OpenError::Forged) => return Err(self.count_forgery()),
+            other => other?,
+        };
+        self.heard = now;
+        self.sending.hear_peer();
+        if moved == Moved::Rekeyed {
+            self.finish_rekey(now);
+        }
+        let (plaintext, _) = sealed.split_last_chunk::<TAG_BYTES>().unwrap_or((&[], &[0; 16]));
+        self.rekey.count(plaintext.len());
+        self.check_frames(&header, plaintext)?;
+        if self.phase == Phase::Unconfirmed {
+            self.phase = Phase::Open;
+            self.events.push(Event::Confirmed);
+        }
+        self.act_on_frames(now, plaintext)?;
+        Ok(Opened { plaintext })
+    }
+
+    fn count_forgery(&mut self) -> OpenError {
+        self.forgeries += 1;
+        if self.forgeries >= FORGERIES { OpenError::AeadLimit } else { OpenError::Forged }
+    }
+
+    /// A responder that lost the session says so with the token it gave. A wrong one is noise.
+    fn hear_no_session(&mut self, body: &[u8]) {
+        let Ok(NoSession { token }) = NoSession::decode(body) else { return };
+        if self.reset_token.is_some_and(|given| same(&given, &token)) {
+            self.phase = Phase::Closed;
+            self.events.push(Event::SessionLost);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Sealing: a record is written in place, frame by frame, and sealed last, so that what is most
+//! urgent can still go first until then.
+
+use bytes::{BufMut, BytesMut};
+
+use super::error::SealError;
+use super::sealed::{Phase, Session};
+use super::sending::Announcement;
+use crate::header::HEADER_BYTES;
+use crate::time::Instant;
+use crate::wire::{CloseCode, FRAME_HEADER_BYTES, Frame};
+
+/// A record under way. Dropped without [`RecordWriter::seal`], it leaves nothing in the buffer.
+pub struct RecordWriter<'a> {
+    session: &'a mut Session,
+    out: &'a mut BytesMut,
+    start: usize,
+    now: Instant,
+    sealed: bool,
+}
+
+impl Session {
+    /// Begins a record at the end of `out`, with the session's own frames first.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Closed`] once the session is over (its CLOSE goes out by
+    /// [`Session::poll_transmit`]), [`SealError::SequenceExhausted`] after 2^62 records, which ends
+    /// it.
+    pub fn record<'a>(
+        &'a mut self,
+        now: Instant,
+        out: &'a mut BytesMut,
+    ) -> Result<RecordWriter<'a>, SealError> {
+        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+            return Err(SealError::Closed);
+        }
+        if self.sending.is_at_last() {
+            self.end(CloseCode::KeyLimit);
+            return Err(SealError::SequenceExhausted);
+        }
+        self.begin(now, out)
+    }
+
+    /// Seals `payload` as one datagram, in a record of its own, at the end of `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError`] names the cause; nothing was written.
+    pub fn seal_datagram(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<(), SealError> {
+        let mut record = self.record(now, out)?;
+        record.datagram(payload)?;
+        record.seal();
+        Ok(())
+    }
+
+    /// Seals what the session itself has to say, if anything, at the end of `out`. Returns whether
+    /// a record was written; call it until it was not.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
+        if self.control.is_empty() || self.phase == Phase::Closed {
+            return false;
+        }
+        match self.begin(now, out) {
+            Ok(record) => record.seal(),
+            Err(_) => return false,
+        }
+        if self.phase == Phase::Closing {
+            self.phase = Phase::Closed;
+        }
+        true
+    }
+
+    fn begin<'a>(
+        &'a mut self,
+        now: Instant,
+        out: &'a mut BytesMut,
+    ) -> Result<RecordWriter<'a>, SealError> {
+        if self.sending.is_exhausted() {
+            return Err(SealError::SequenceExhausted);
+        }
+        if let Announcement::Epoch(epoch) = self.sending.prepare(now) {
+            self.control.announce = Some(epoch);
+        }
+        let start = out.len();
+        out.put_bytes(0, HEADER_BYTES);
+        self.control.write(self.peer_record_bytes, out);
+        Ok(RecordWriter { session: self, out, start, now, sealed: false })
+    }
+}
+
+impl RecordWriter<'_> {
+    /// Bytes that still fit: a datagram needs four more than its payload.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.session.peer_record_bytes.saturating_sub(self.used())
+    }
+
+    /// Adds a datagram: application bytes that arrive at most once, in order while one transport
+    /// lasts, with no word about whether they did.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::TooLarge`] if it does not fit; the record is as before.
+    pub fn datagram(&mut self, payload: &[u8]) -> Result<(), SealError> {
+        let room = self.room().saturating_sub(FRAME_HEADER_BYTES);
+        if payload.len() > room {
+            return Err(SealError::TooLarge(payload.len(), room));
+        }
+        Frame::Datagram(payload).encode(self.out);
+        Ok(())
+    }
+
+    /// Seals the record.
+    pub fn seal(mut self) {
+        let used = self.used();
+        let session = &mut *self.session;
+        let target = session.config.padding.target(used, session.peer_record_bytes);
+        self.out.put_bytes(0, target - used);
+        let (_, record) = self.out.split_at_mut(self.start);
+        let tag = session.sending.seal(session.remote, self.now, record);
+        self.out.put_slice(&tag);
+        session.rekey.count(target);
+        self.sealed = true;
+    }
+
+    fn used(&self) -> usize {
+        self.out.len() - self.start - HEADER_BYTES
+    }
+}
+
+impl Drop for RecordWriter<'_> {
+    fn drop(&mut self) {
+        if !self.sealed {
+            self.out.truncate(self.start);
+        }
+    }
+}
+
+impl std::fmt::Debug for RecordWriter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordWriter").field("used", &self.used()).finish_non_exhaustive()
+    }
+}

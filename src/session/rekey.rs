@@ -1,0 +1,280 @@
+//! A signed key exchange inside the session: what leaked before it opens nothing after it.
+//!
+//! ```text
+//!  Initiator                    Responder
+//!  Idle ─ seed ─► Offered ── REKEY ──► Idle ─► Asked
+//!                 Agreed ◄─ RESPONSE ─ Answered ◄─ seed
+//!  first record under the new root ──► Idle (TH', root'), switches too
+//!  Idle (TH', root') ◄── first record under the new root
+//! ```
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::error::{OpenError, RekeyError};
+use super::event::Event;
+use super::keys::RekeyedKeys;
+use super::sealed::Session;
+use super::side::Side;
+use crate::crypto::{Answer, Digest, Offer, Secret, Seed, answer, hash};
+use crate::limits::{EPOCH_TIME, REKEY_BYTES, REKEY_RETRY_TIME, REKEY_TIME};
+use crate::time::Instant;
+use crate::wire::{CloseCode, FrameError, FrameKind, RekeyFrame, begin_frame, put_lv16};
+
+/// Key exchanges in band: the one under way, and when the next is due.
+pub(super) struct Rekey {
+    side: Side,
+    root: Secret,
+    transcript: Digest,
+    stage: Stage,
+    /// The last exchange a responder answered, to answer its repetition alike.
+    answered: Option<(Bytes, Bytes)>,
+    bytes: u64,
+    since: Instant,
+    wish: Wish,
+}
+
+enum Stage {
+    Idle,
+    /// Initiator: REKEY is out.
+    Offered {
+        offer: Box<Offer>,
+        frame: Bytes,
+        sent: Instant,
+    },
+    /// Responder: a genuine REKEY waits for a seed.
+    Asked {
+        frame: Bytes,
+        share: Bytes,
+    },
+    /// Both sides have the keys; the peer has not used them yet.
+    Agreed(Box<RekeyedKeys>),
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Wish {
+    None,
+    New,
+    Told,
+}
+
+impl Rekey {
+    pub(super) fn new(side: Side, root: Secret, transcript: Digest, now: Instant) -> Self {
+        let (stage, answered) = (Stage::Idle, None);
+        Self { side, root, transcript, stage, answered, bytes: 0, since: now, wish: Wish::None }
+    }
+
+    /// Counts plaintext that was sealed or opened.
+    #[inline]
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        if self.bytes >= REKEY_BYTES && self.side == Side::Initiator {
+            self.want();
+        }
+    }
+
+    /// Whether the driver is to be asked for a seed. Asks once.
+    pub(super) fn takes_wish(&mut self) -> bool {
+        let new = self.wish == Wish::New;
+        if new {
+            self.wish = Wish::Told;
+        }
+        new
+    }
+
+    fn want(&mut self) {
+        if self.wish == Wish::None && matches!(self.stage, Stage::Idle) {
+            self.wish = Wish::New;
+        }
+    }
+
+    /// The responder asks for an exchange; not more often than epochs change.
+    pub(super) fn hear_request(&mut self, now: Instant) {
+        if now.since(self.since) >= EPOCH_TIME {
+            self.want();
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Offered { sent, .. } => Some(sent.after(REKEY_RETRY_TIME)),
+            Stage::Idle if self.side == Side::Initiator && self.wish == Wish::None => {
+                Some(self.since.after(REKEY_TIME))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Session {
+    /// Spends entropy on the key exchange that [`Event::WantsSeed`] asked for. Without one under
+    /// way, an initiator begins one.
+    pub fn provide_seed(&mut self, now: Instant, seed: &Seed) {
+        match std::mem::replace(&mut self.rekey.stage, Stage::Idle) {
+            Stage::Idle if self.side == Side::Initiator => self.offer_rekey(now, seed),
+            Stage::Asked { frame, share } => self.answer_rekey(frame, &share, seed),
+            other => self.rekey.stage = other,
+        }
+    }
+
+    /// Wants fresh keys soon: an initiator begins, a responder asks the initiator to.
+    pub fn request_rekey(&mut self) {
+        match self.side {
+            Side::Initiator => self.rekey.want(),
+            Side::Responder => self.control.rekey_request = true,
+        }
+    }
+
+    pub(super) fn rekey_timeout(&mut self, now: Instant) {
+        if self.rekey.poll_timeout().is_none_or(|at| now < at) {
+            return;
+        }
+        match &mut self.rekey.stage {
+            Stage::Offered { frame, sent, .. } => {
+                self.control.rekey = Some(frame.clone());
+                *sent = now;
+            }
+            _ => self.rekey.want(),
+        }
+    }
+
+    fn offer_rekey(&mut self, now: Instant, seed: &Seed) {
+        let offer = Box::new(Offer::new(self.suite, seed));
+        let frame = self.signed_frame(FrameKind::Rekey, offer.share(), &[]);
+        self.sending.hold();
+        self.control.rekey = Some(frame.clone());
+        self.rekey.wish = Wish::None;
+        self.rekey.stage = Stage::Offered { offer, frame, sent: now };
+    }
+
+    fn answer_rekey(&mut self, request: Bytes, offered: &[u8], seed: &Seed) {
+        self.rekey.wish = Wish::None;
+        let Ok(Answer { share, shared }) = answer(self.suite, offered, seed) else {
+            return self.end(CloseCode::ProtocolViolation);
+        };
+        let response = self.signed_frame(FrameKind::RekeyResponse, &share, &[&request]);
+        let transcript = hash(&[&self.rekey.transcript.0, &request, &response]);
+        let keys = RekeyedKeys::new(&self.rekey.root, &shared, transcript);
+        self.receiving.rekey(keys.traffic(Side::Initiator));
+        self.sending.hold();
+        self.control.rekey = Some(response.clone());
+        self.rekey.answered = Some((request, response));
+        self.rekey.stage = Stage::Agreed(Box::new(keys));
+    }
+
+    /// A frame whose signature covers the transcript, `before`, and itself.
+    fn signed_frame(&self, kind: FrameKind, share: &[u8], before: &[&[u8]]) -> Bytes {
+        let mut frame = BytesMut::with_capacity(share.len() + 128);
+        begin_frame(&mut frame, kind, 0, 4 + 2 + share.len() + 64);
+        frame.put_u32(self.sending.epoch().saturating_add(1));
+        put_lv16(&mut frame, share);
+        let statement = rekey_statement(&self.rekey.transcript, before, &frame);
+        let signature = self.config.identity.sign(self.side.rekey_context(), &statement);
+        frame.put_slice(&signature);
+        frame.freeze()
+    }
+
+    /// Whether a REKEY may come now. A repeated one may, and so may the first of a new exchange.
+    pub(super) fn fits_rekey(&self, frame: &RekeyFrame<'_>) -> bool {
+        if self.side != Side::Responder {
+            return false;
+        }
+        if self.is_repeated(frame) {
+            return true;
+        }
+        let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
+        next && matches!(self.rekey.stage, Stage::Idle)
+    }
+
+    fn is_repeated(&self, frame: &RekeyFrame<'_>) -> bool {
+        let asked = match &self.rekey.stage {
+            Stage::Asked { frame: asked, .. } => asked == frame.whole,
+            _ => false,
+        };
+        let answered = self.rekey.answered.as_ref();
+        asked || answered.is_some_and(|(request, _)| request == frame.whole)
+    }
+
+    pub(super) fn hear_rekey(&mut self, frame: &RekeyFrame<'_>) {
+        if self.is_repeated(frame) {
+            if let Some((_, response)) = &self.rekey.answered {
+                self.control.rekey = Some(response.clone());
+            }
+            return;
+        }
+        let statement = rekey_statement(&self.rekey.transcript, &[], frame.signed);
+        if !self.peer_signed(&statement, frame) {
+            return;
+        }
+        self.rekey.stage = Stage::Asked {
+            frame: Bytes::copy_from_slice(frame.whole),
+            share: Bytes::copy_from_slice(frame.share),
+        };
+        self.rekey.wish = Wish::New;
+    }
+
+    /// Whether a REKEY_RESP may come now. One that nobody waits for is ignored later.
+    pub(super) fn fits_rekey_response(&self, frame: &RekeyFrame<'_>) -> bool {
+        let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
+        let awaited = matches!(self.rekey.stage, Stage::Offered { .. });
+        self.side == Side::Initiator && (next || !awaited)
+    }
+
+    pub(super) fn hear_rekey_response(&mut self, frame: &RekeyFrame<'_>) -> Result<(), OpenError> {
+        let Stage::Offered { frame: request, .. } = &self.rekey.stage else {
+            return Ok(());
+        };
+        let request = request.clone();
+        let statement = rekey_statement(&self.rekey.transcript, &[&request], frame.signed);
+        if !self.peer_signed(&statement, frame) {
+            return Ok(());
+        }
+        let Stage::Offered { offer, .. } = std::mem::replace(&mut self.rekey.stage, Stage::Idle)
+        else {
+            return Ok(());
+        };
+        let kind = FrameKind::RekeyResponse as u8;
+        let shared = offer.complete(frame.share).map_err(|_| FrameError::BadShare(kind))?;
+        let transcript = hash(&[&self.rekey.transcript.0, &request, frame.whole]);
+        let keys = RekeyedKeys::new(&self.rekey.root, &shared, transcript);
+        self.receiving.rekey(keys.traffic(Side::Responder));
+        self.switch(keys.traffic(Side::Initiator));
+        self.rekey.stage = Stage::Agreed(Box::new(keys));
+        Ok(())
+    }
+
+    /// The peer sealed under the new root: it is the only one from here on.
+    pub(super) fn finish_rekey(&mut self, now: Instant) {
+        let Stage::Agreed(keys) = std::mem::replace(&mut self.rekey.stage, Stage::Idle) else {
+            return;
+        };
+        if self.side == Side::Responder {
+            self.switch(keys.traffic(Side::Responder));
+        }
+        self.rekey.root = keys.rekey;
+        self.rekey.transcript = keys.transcript;
+        (self.rekey.bytes, self.rekey.since) = (0, now);
+        self.events.push(Event::Rekeyed);
+    }
+
+    /// Seals under `secret` from the next record on, and seals one soon.
+    fn switch(&mut self, secret: Secret) {
+        self.sending.rekey(secret);
+        self.control.announce = Some(self.sending.epoch().saturating_add(1));
+    }
+
+    fn peer_signed(&mut self, statement: &Digest, frame: &RekeyFrame<'_>) -> bool {
+        let context = self.side.other().rekey_context();
+        let genuine = self.peer.key.verify(context, statement, &frame.signature).is_ok();
+        if !genuine {
+            self.events.push(Event::RekeyFailed(RekeyError::BadSignature));
+        }
+        genuine
+    }
+}
+
+fn rekey_statement(transcript: &Digest, before: &[&[u8]], frame: &[u8]) -> Digest {
+    let mut parts: Vec<&[u8]> = vec![&transcript.0];
+    parts.extend_from_slice(before);
+    parts.push(frame);
+    hash(&parts)
+}

@@ -1,0 +1,286 @@
+//! Whom this side admits. Decides on a claim; whether the peer holds the claimed key is proven
+//! elsewhere, by the handshake's signature.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::credential::{Credential, CredentialError, Credentials};
+use crate::crypto::{Fingerprint, PublicKey};
+use crate::ids::{PeerId, Realm, Role};
+use crate::limits::CLOCK_SKEW;
+use crate::time::UnixTime;
+use crate::wire::{self, CredentialKind};
+
+/// Who a peer says it is.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once a handshake, by the common variant")]
+pub enum Claim {
+    /// The holder of a key.
+    Key(PublicKey),
+    /// The subject of a credential.
+    Credentials(Box<Credentials>),
+}
+
+impl Claim {
+    /// Reads the identity block of a handshake.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, super::HandshakeError> {
+        let read = |bytes| {
+            Credential::decode(bytes).map_err(|error| match error {
+                CredentialError::Key(key) => super::HandshakeError::Key(key),
+                other => super::HandshakeError::Credential(other),
+            })
+        };
+        Ok(match wire::Claim::decode(bytes)? {
+            wire::Claim::Key(key) => Self::Key(PublicKey::from_bytes(&key)?),
+            wire::Claim::Credentials { leaf, issuer } => {
+                let issuer = issuer.map(read).transpose()?;
+                Self::Credentials(Box::new(Credentials { leaf: read(leaf)?, issuer }))
+            }
+        })
+    }
+
+    /// The key that the claim stands or falls with.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        match self {
+            Self::Key(key) => key,
+            Self::Credentials(credentials) => credentials.leaf.key(),
+        }
+    }
+}
+
+/// What the handshake asks of a verifier.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The fleet the handshake is in.
+    pub realm: &'a Realm,
+    /// What the peer must be allowed to act as.
+    pub role: Role,
+    /// The wall clock.
+    pub now: UnixTime,
+}
+
+/// A peer that was admitted and proven: who speaks at the other end of a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Its name.
+    pub id: PeerId,
+    /// What it acts as.
+    pub role: Role,
+    /// Its key.
+    pub key: PublicKey,
+    /// What its issuer says of it.
+    pub labels: Vec<(String, String)>,
+    /// When its admission runs out, if it does.
+    pub not_after: Option<UnixTime>,
+}
+
+/// Why a claim is not admitted. Told to this side's log only; the peer sees one refusal for all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Nobody pinned this key.
+    #[error("its key is not pinned")]
+    UnknownKey,
+    /// A bare key where credentials are required.
+    #[error("it presents no credential")]
+    NoCredential,
+    /// No trusted root issued it.
+    #[error("its credential's issuer is not trusted")]
+    UnknownIssuer,
+    /// The issuer did not sign it.
+    #[error("its credential's signature is wrong")]
+    BadSignature,
+    /// A leaf where an issuer must stand, or the reverse.
+    #[error("its credential is of the wrong kind")]
+    WrongKind,
+    /// For another fleet.
+    #[error("its credential is for another realm")]
+    WrongRealm,
+    /// It may not act in the role it takes.
+    #[error("it may not act in this role")]
+    WrongRole,
+    /// Not valid yet, by more than the clocks may differ.
+    #[error("its credential is not valid yet")]
+    NotYetValid,
+    /// Not valid any more, by more than the clocks may differ.
+    #[error("its credential has expired")]
+    Expired,
+    /// On the deny-list.
+    #[error("it is revoked")]
+    Revoked,
+}
+
+/// What both ends of a first contact know of the responder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Anchor {
+    /// Its key.
+    Key(Fingerprint),
+    /// The root that vouches for it.
+    Root(Fingerprint),
+}
+
+/// Decides whom this side speaks with. Called once a handshake, after the peer proved to hold the
+/// key of its claim; what else the claim says is for the verifier to check.
+pub trait Verifier: Send + Sync {
+    /// Admits a claim or says why not.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] names the cause, for this side's log.
+    fn admit(&self, claim: &Claim, asked: &Asked<'_>) -> Result<Peer, Refusal>;
+
+    /// What an initiator with this verifier knocks with, unless its configuration says.
+    fn anchor(&self) -> Option<Anchor> {
+        None
+    }
+}
+
+impl<V: Verifier + ?Sized> Verifier for std::sync::Arc<V> {
+    fn admit(&self, claim: &Claim, asked: &Asked<'_>) -> Result<Peer, Refusal> {
+        (**self).admit(claim, asked)
+    }
+
+    fn anchor(&self) -> Option<Anchor> {
+        (**self).anchor()
+    }
+}
+
+/// Admits the keys it was told, under the names it was told.
+#[derive(Clone, Debug, Default)]
+pub struct Pinned(BTreeMap<Fingerprint, (PeerId, Role)>);
+
+impl Pinned {
+    /// Admits one key.
+    #[must_use]
+    pub fn one(id: PeerId, role: Role, key: Fingerprint) -> Self {
+        Self::default().and(id, role, key)
+    }
+
+    /// Admits one more key. A key has one name; the last wins.
+    #[must_use]
+    pub fn and(mut self, id: PeerId, role: Role, key: Fingerprint) -> Self {
+        self.0.insert(key, (id, role));
+        self
+    }
+}
+
+impl Verifier for Pinned {
+    fn admit(&self, claim: &Claim, asked: &Asked<'_>) -> Result<Peer, Refusal> {
+        let key = claim.key();
+        let (id, role) = self.0.get(&key.fingerprint()).ok_or(Refusal::UnknownKey)?;
+        if *role != asked.role {
+            return Err(Refusal::WrongRole);
+        }
+        let (id, role, key) = (id.clone(), *role, key.clone());
+        Ok(Peer { id, role, key, labels: Vec::new(), not_after: None })
+    }
+
+    fn anchor(&self) -> Option<Anchor> {
+        self.0.keys().next().copied().map(Anchor::Key)
+    }
+}
+
+/// Admits whoever a trusted root vouches for, directly or through one issuer.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    roots: Vec<PublicKey>,
+    revoked_serials: BTreeSet<[u8; 16]>,
+    revoked_keys: BTreeSet<Fingerprint>,
+}
+
+impl Roots {
+    /// Trusts one root.
+    #[must_use]
+    pub fn new(root: PublicKey) -> Self {
+        let (revoked_serials, revoked_keys) = (BTreeSet::new(), BTreeSet::new());
+        Self { roots: vec![root], revoked_serials, revoked_keys }
+    }
+
+    /// Trusts one more root, for instance the next one during a rotation.
+    #[must_use]
+    pub fn and(mut self, root: PublicKey) -> Self {
+        self.roots.push(root);
+        self
+    }
+
+    /// Refuses the credential of this serial from now on.
+    #[must_use]
+    pub fn revoking_serial(mut self, serial: [u8; 16]) -> Self {
+        self.revoked_serials.insert(serial);
+        self
+    }
+
+    /// Refuses this key from now on, whatever vouches for it.
+    #[must_use]
+    pub fn revoking_key(mut self, key: Fingerprint) -> Self {
+        self.revoked_keys.insert(key);
+        self
+    }
+
+    fn root_of(&self, credential: &Credential) -> Result<&PublicKey, Refusal> {
+        let root = self.roots.iter().find(|root| credential.names_issuer(root));
+        root.ok_or(Refusal::UnknownIssuer)
+    }
+
+    /// What holds for every credential of a chain.
+    fn check(&self, credential: &Credential, asked: &Asked<'_>) -> Result<(), Refusal> {
+        if credential.realm() != asked.realm {
+            return Err(Refusal::WrongRealm);
+        }
+        if !credential.roles().allow(asked.role) {
+            return Err(Refusal::WrongRole);
+        }
+        if asked.now.after(CLOCK_SKEW) < credential.not_before() {
+            return Err(Refusal::NotYetValid);
+        }
+        if asked.now > credential.not_after().after(CLOCK_SKEW) {
+            return Err(Refusal::Expired);
+        }
+        let revoked = self.revoked_serials.contains(&credential.serial())
+            || self.revoked_keys.contains(&credential.key().fingerprint());
+        if revoked { Err(Refusal::Revoked) } else { Ok(()) }
+    }
+}
+
+impl Verifier for Roots {
+    fn admit(&self, claim: &Claim, asked: &Asked<'_>) -> Result<Peer, Refusal> {
+        let Claim::Credentials(presented) = claim else {
+            return Err(Refusal::NoCredential);
+        };
+        let Credentials { leaf, issuer } = &**presented;
+        let mut not_after = leaf.not_after();
+        match issuer {
+            None => leaf.verify_by(self.root_of(leaf)?)?,
+            Some(issuer) => {
+                issuer.verify_by(self.root_of(issuer)?)?;
+                if issuer.kind() != CredentialKind::Issuer {
+                    return Err(Refusal::WrongKind);
+                }
+                self.check(issuer, asked)?;
+                if !leaf.names_issuer(issuer.key()) {
+                    return Err(Refusal::UnknownIssuer);
+                }
+                leaf.verify_by(issuer.key())?;
+                if !leaf.roles().within(issuer.roles()) {
+                    return Err(Refusal::WrongRole);
+                }
+                not_after = not_after.min(issuer.not_after());
+            }
+        }
+        if leaf.kind() != CredentialKind::Leaf {
+            return Err(Refusal::WrongKind);
+        }
+        self.check(leaf, asked)?;
+        Ok(Peer {
+            id: leaf.subject().clone(),
+            role: asked.role,
+            key: leaf.key().clone(),
+            labels: leaf.labels().to_vec(),
+            not_after: Some(not_after),
+        })
+    }
+
+    fn anchor(&self) -> Option<Anchor> {
+        self.roots.first().map(|root| Anchor::Root(root.fingerprint()))
+    }
+}
