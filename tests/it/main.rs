@@ -4,4 +4,14 @@
 
 mod support;
 
+mod credential_rules;
+mod frames;
+mod handshake_attacks;
+mod handshake_rules;
+mod hygiene;
+mod model_session;
+mod records;
+mod refresh;
+mod rekey;
+mod resumption;
 mod session_smoke;
