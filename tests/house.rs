@@ -684,9 +684,6 @@ impl Source {
     /// The position after the item, field or statement that starts at `at`.
     fn after_item(&self, at: usize) -> usize {
         let start = self.after_visibility(self.after_attributes(at));
-        if self.word(start) == "use" {
-            return self.after(start, ";");
-        }
         let field = self.word(start + 1) == ":";
         let mut i = start;
         while i < self.tokens.len() {
@@ -1265,6 +1262,10 @@ use crate::{Id, Session, error::Error};
 async fn f() { tokio::time::sleep(d).await }
 == src/runtime/tests.rs
 //! Tests.
+== src/runtime/steps.rs
+//! Steps.
+#![cfg(test)]
+fn f() { None.unwrap() }
 == src/agent.rs
 //! Agent.
 use crate::runtime;
@@ -1353,6 +1354,10 @@ use crate::session::Session;
 == floor src/limits.rs:3 after a quote in a char
 //! L.
 const A: (char, u8) = ('"', b'\'');
+use crate::session::Session;
+== floor src/limits.rs:3 after a quoted quote
+//! L.
+const A: (char, char) = ('\'','"');
 use crate::session::Session;
 == floor src/limits.rs:3 after a raw string
 //! L.
@@ -1618,11 +1623,13 @@ fn f() { None.unwrap() }
 //! L.
 #[cfg(any(test, feature = "a"))]
 fn f() { None.unwrap() }
-== escape src/limits.rs:4 unwrap after a test-only field
+== escape src/limits.rs:5 unwrap after a test-only field
 //! L.
-struct S { #[cfg(test)]
- a: Map<u8, u8>, b: u8 }
-fn f() { None.unwrap() }
+fn f() -> S {
+    S { #[cfg(test)]
+        a: 1,
+        b: None.unwrap() }
+}
 == escape src/limits.rs:4 unwrap after a test-only use
 //! L.
 #[cfg(test)]

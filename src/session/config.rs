@@ -163,6 +163,12 @@ impl Config {
         self
     }
 
+    /// Whether a chain of sessions must continue.
+    #[must_use]
+    pub fn continuity(&self) -> Continuity {
+        self.continuity
+    }
+
     /// The key this side proves itself with.
     #[must_use]
     pub fn identity(&self) -> &Identity {

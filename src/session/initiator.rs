@@ -271,6 +271,7 @@ pub(super) fn link_of(seed: &Seed) -> LinkId {
     LinkId([first | 1, b, c, d, e, f, g, h])
 }
 
+/// What a REJECT says.
 fn rejected(record: &[u8]) -> HandshakeError {
     let body = record.get(HEADER_BYTES..).unwrap_or_default();
     match Reject::decode(body) {
@@ -279,5 +280,18 @@ fn rejected(record: &[u8]) -> HandshakeError {
             retry_after: Duration::from_millis(reject.retry_after_ms.into()),
         },
         Err(error) => error.into(),
+    }
+}
+
+impl Session {
+    /// What a record means that came where ACCEPT must: a refusal of FINISH, or nothing good.
+    #[must_use]
+    pub fn refusal(&self, record: &[u8]) -> HandshakeError {
+        match Header::of_record(record) {
+            Ok(header) if header.kind == RecordType::Reject && header.link == self.link => {
+                rejected(record)
+            }
+            _ => HandshakeError::UnexpectedRecord,
+        }
     }
 }

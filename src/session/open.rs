@@ -1,6 +1,8 @@
 //! Opening: every check in the order of proto-spec 02, section 2.4. Nothing changes before the tag
 //! is right.
 
+use bytes::{Buf, Bytes, BytesMut};
+
 use super::error::{Fate, OpenError};
 use super::event::Event;
 use super::receiving::Moved;
@@ -29,7 +31,48 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// The datagrams of an opened record that own it: each is a slice of its buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Datagrams {
+    rest: Bytes,
+}
+
+impl Iterator for Datagrams {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut frames = Frames::new(&self.rest);
+        let payload = loop {
+            match frames.next()?.ok()? {
+                Frame::Datagram(payload) => break payload,
+                Frame::Close { .. } => return None,
+                _ => {}
+            }
+        };
+        let payload = self.rest.slice_ref(payload);
+        self.rest = self.rest.slice_ref(frames.rest());
+        Some(payload)
+    }
+}
+
 impl Session {
+    /// Opens a record as [`Session::open`] does, and keeps its buffer for the datagrams in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub fn open_owned(
+        &mut self,
+        now: Instant,
+        mut record: BytesMut,
+    ) -> Result<Datagrams, OpenError> {
+        let length = self.open(now, &mut record)?.plaintext.len();
+        let mut rest = record.freeze();
+        rest.advance(HEADER_BYTES.min(rest.len()));
+        rest.truncate(length);
+        Ok(Datagrams { rest })
+    }
+
     /// Opens a record in place, and acts on what of it is the session's own.
     ///
     /// # Errors

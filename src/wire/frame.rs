@@ -121,6 +121,11 @@ impl<'a> Frames<'a> {
     pub(crate) fn new(plaintext: &'a [u8]) -> Self {
         Self { rest: plaintext }
     }
+
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {
