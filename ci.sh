@@ -167,11 +167,13 @@ job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and
     cargo bench --locked --bench session --features aws-lc
 }
 
-# Starts the backend, runs the agent with the arguments that the backend prints for it, and wants
-# each typed line back.
+# Makes the agent's key, starts a backend that admits it, runs the agent with the arguments that the
+# backend prints, and wants each typed line back.
 two_processes() {
-    local backend agent=() status=0
-    "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" \
+    local backend pin agent=() status=0
+    timeout 60 "$binaries/examples/echo_agent" --key "$work/agent.pem" >"$work/key"
+    pin=$(sed -n 's/^agent key //p' "$work/key")
+    "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" --agent "$pin" \
         >"$work/backend" 2>&1 &
     backend=$!
     for _ in $(seq 100); do
@@ -182,6 +184,9 @@ two_processes() {
         printf 'first line\nsecond line\n' |
             timeout 60 "$binaries/examples/echo_agent" "${agent[@]}" --key "$work/agent.pem" \
                 >"$work/agent" 2>&1 || status=$?
+        # A stranger knows where the backend is, and is refused.
+        ! timeout 60 "$binaries/examples/echo_agent" "${agent[@]}" --key "$work/other.pem" \
+            </dev/null >"$work/stranger" 2>&1 || fail "an agent that was not admitted got in"
     fi
     kill "$backend" || fail "echo_backend ended by itself: $(cat "$work/backend")"
     wait "$backend" || true
@@ -190,6 +195,7 @@ two_processes() {
     sed 's/^/agent   | /' "$work/agent"
     [ "$status" = 0 ] || fail "echo_agent ended with exit code $status"
     wanted "$work/agent" 'first line' 'second line'
+    wanted "$work/backend" 'is not pinned'
     local key
     for key in "$work/backend.pem" "$work/agent.pem"; do
         [ "$(stat -c %a "$key")" = 600 ] || fail "$key is readable by others"

@@ -30,16 +30,21 @@ async fn main() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).init();
     let options = Options::parse();
     let key = Identity::load_or_create(&options.key, seed()?)?;
-    println!("backend key {}", key.public_key().fingerprint());
+    let pin = key.public_key().fingerprint();
+    println!("backend key {pin}");
 
     let mut agents = Pinned::default();
-    for (number, pin) in options.agent.iter().enumerate() {
-        agents = agents.and(PeerId::new(format!("agent-{number}"))?, Role::Agent, *pin);
+    for (number, agent) in options.agent.iter().enumerate() {
+        agents = agents.and(PeerId::new(format!("agent-{number}"))?, Role::Agent, *agent);
+    }
+    if options.agent.is_empty() {
+        println!("no agent is admitted; start with --agent and the key that echo_agent prints");
     }
     let config = Config::backend(Realm::new("echo")?, key).peer(agents);
     let mut listener =
         Listener::websocket(&*options.listen, config, &ListenerOptions::default()).await?;
-    println!("listening on ws://{}/", listener.local_address());
+    let address = listener.local_address();
+    println!("echo_agent -- --connect ws://{address}/ --backend {pin}");
     loop {
         let connection = listener.accept().await?;
         tokio::spawn(async move {

@@ -1,5 +1,8 @@
 //! One mutually authenticated, end-to-end encrypted link between an agent and its backend.
 
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod crypto;
 mod error;
 pub mod header;

@@ -148,10 +148,10 @@ impl<T: Transport> Connection<T> {
             if self.end.is_none() {
                 self.poll_timer(cx);
                 self.note_events()?;
-                // A session that just ended still has its CLOSE to send; that need not succeed.
+                // What cannot be written is no news yet: what was sent to us can still be read, and
+                // says whether this is an end.
                 if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
-                    self.end.get_or_insert(error.kind());
-                    return Poll::Ready(Err(error));
+                    tracing::debug!(session = %self.session.id(), %error, "cannot write");
                 }
             }
             if let Some(end) = self.end {
@@ -219,7 +219,7 @@ impl<T: Transport> Connection<T> {
 
     /// Sends what the session itself has to say.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        loop {
+        while self.session.has_transmit() {
             ready!(self.transport.poll_ready(cx))?;
             if !self.session.poll_transmit(self.clock.instant(), &mut self.outbox) {
                 break;

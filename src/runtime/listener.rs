@@ -1,47 +1,20 @@
-//! The side that answers: a socket, a gate in front of it, and one task for each handshake under
-//! way.
+//! A socket that is answered: one task for each handshake under way.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "websocket")]
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::acceptor::{Acceptor, ListenerOptions};
 use super::connection::Connection;
-use super::entropy::seed;
-use super::shake::{Door, respond};
 use crate::error::{Error, ErrorKind};
 use crate::limits::HANDLE_QUEUE;
-use crate::session::{ChainBook, Config, CookieKey, Gate, GateLimits, Source, Ticket};
-use crate::time::Instant;
+use crate::session::{Config, Source};
 use crate::transport::{Transport, TransportError, framed};
-
-/// What a listener allows besides its configuration.
-#[derive(Clone, Debug, Default)]
-pub struct ListenerOptions {
-    gate: GateLimits,
-    #[cfg(feature = "websocket")]
-    upgrade: crate::transport::websocket::AcceptOptions,
-}
-
-impl ListenerOptions {
-    /// Handshakes let through at once and by source. Default: [`GateLimits::default`].
-    #[must_use]
-    pub fn with_gate(mut self, limits: GateLimits) -> Self {
-        self.gate = limits;
-        self
-    }
-
-    /// What a WebSocket upgrade may say. Default: no browser origin is allowed.
-    #[cfg(feature = "websocket")]
-    #[must_use]
-    pub fn with_upgrade(mut self, upgrade: crate::transport::websocket::AcceptOptions) -> Self {
-        self.upgrade = upgrade;
-        self
-    }
-}
 
 /// Accepts connections whose peers the configuration admits.
 ///
@@ -85,7 +58,7 @@ impl Listener<crate::transport::websocket::WebSocket<TcpStream>> {
         options: &ListenerOptions,
     ) -> Result<Self, Error> {
         use crate::transport::websocket;
-        let upgrade = Arc::new(options.upgrade.clone());
+        let upgrade = Arc::new(options.upgrade().clone());
         Self::start(address, config, options, move |stream| {
             let upgrade = Arc::clone(&upgrade);
             async move { websocket::accept(stream, &upgrade, crate::limits::HANDSHAKE_TIME).await }
@@ -107,14 +80,9 @@ impl<T: Transport + 'static> Listener<T> {
     {
         let listener = TcpListener::bind(address).await.map_err(TransportError::from)?;
         let address = listener.local_addr().map_err(TransportError::from)?;
-        let gate = Gate::new(CookieKey::new(&seed()?)).with_limits(options.gate);
-        let door = Arc::new(Door {
-            config: Arc::new(config),
-            chains: Arc::new(Mutex::new(ChainBook::new())),
-            gate: Mutex::new(gate),
-        });
+        let acceptor = Acceptor::new(config, options)?;
         let (done, ready) = mpsc::channel(HANDLE_QUEUE);
-        let task = tokio::spawn(accept_all(listener, door, upgrade, done));
+        let task = tokio::spawn(accept_all(listener, acceptor, upgrade, done));
         Ok(Self { address, ready, task })
     }
 
@@ -147,7 +115,7 @@ impl<T> Drop for Listener<T> {
 /// logged where it failed.
 async fn accept_all<T, U, F>(
     listener: TcpListener,
-    door: Arc<Door>,
+    acceptor: Acceptor,
     upgrade: U,
     done: mpsc::Sender<Connection<T>>,
 ) where
@@ -155,7 +123,6 @@ async fn accept_all<T, U, F>(
     U: Fn(TcpStream) -> F + Send + Sync + 'static,
     F: Future<Output = Result<T, TransportError>> + Send + 'static,
 {
-    let clock = super::clock::Clock::new();
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -166,44 +133,20 @@ async fn accept_all<T, U, F>(
                 continue;
             }
         };
-        let source = Source::of(address.ip());
-        let Some(place) = Place::take(&door, source, clock.instant()) else {
+        let Ok(place) = acceptor.reserve(Source::of(address.ip())) else {
             tracing::debug!(%address, "too many handshakes under way; connection dropped");
             continue;
         };
         let (upgraded, done) = (upgrade(stream), done.clone());
         tokio::spawn(async move {
             let connection = match upgraded.await {
-                Ok(transport) => respond(transport, &place.door, source).await,
+                Ok(transport) => place.accept(transport).await,
                 Err(error) => Err(error.into()),
             };
-            drop(place);
             match connection {
                 Ok(connection) => drop(done.send(connection).await),
                 Err(error) => tracing::debug!(%address, %error, "no session with this peer"),
             }
         });
-    }
-}
-
-/// One place in the gate, given back when dropped, however its handshake ends.
-struct Place {
-    door: Arc<Door>,
-    ticket: Option<Ticket>,
-}
-
-impl Place {
-    fn take(door: &Arc<Door>, source: Source, now: Instant) -> Option<Self> {
-        let mut gate = door.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = gate.admit(source, now).ok()?;
-        Some(Self { door: Arc::clone(door), ticket: Some(ticket) })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.door.gate.lock().unwrap_or_else(PoisonError::into_inner).release(ticket);
-        }
     }
 }

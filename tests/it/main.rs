@@ -14,4 +14,6 @@ mod records;
 mod refresh;
 mod rekey;
 mod resumption;
+#[cfg(feature = "runtime")]
+mod runtime;
 mod session_smoke;
