@@ -1,8 +1,8 @@
 //! Who may cost this side a key exchange. Stands between the knock and the first public-key
 //! operation; knows sources and counts, no keys of peers.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::cookie::CookieKey;
