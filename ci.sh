@@ -88,15 +88,16 @@ job_features() { # each feature alone, all together, and the fuzz targets compil
 
 job_examples() { # run every example; echo alone, echo_backend with echo_agent, no_runtime
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    backend=
+    trap 'rm -rf "$work"; [ -z "$backend" ] || kill "$backend" 2>/dev/null || true' EXIT
 
     timeout 300 cargo run --locked --example echo | tee "$work/echo"
-    wanted "$work/echo" agent backend wire
+    wanted "$work/echo" '^backend: ' '^agent: ' '^heard: ' '^wire: ' 'holds 0 of the'
 
     cargo build --locked -p waxwire --examples
     if [ -f examples/no_runtime.rs ]; then
         timeout 60 "$binaries/examples/no_runtime" | tee "$work/no_runtime"
-        wanted "$work/no_runtime" .
+        wanted "$work/no_runtime" 'on both sides: true'
     fi
     [ ! -f examples/echo_backend.rs ] || two_processes
 }
@@ -170,7 +171,7 @@ job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and
 # Makes the agent's key, starts a backend that admits it, runs the agent with the arguments that the
 # backend prints, and wants each typed line back.
 two_processes() {
-    local backend pin agent=() status=0
+    local pin agent=() status=0
     timeout 60 "$binaries/examples/echo_agent" --key "$work/agent.pem" >"$work/key"
     pin=$(sed -n 's/^agent key //p' "$work/key")
     "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" --agent "$pin" \
@@ -190,11 +191,12 @@ two_processes() {
     fi
     kill "$backend" || fail "echo_backend ended by itself: $(cat "$work/backend")"
     wait "$backend" || true
+    backend=
     sed 's/^/backend | /' "$work/backend"
     [ ${#agent[@]} -gt 0 ] || fail "echo_backend printed no line with 'echo_agent -- ARGUMENTS'"
     sed 's/^/agent   | /' "$work/agent"
     [ "$status" = 0 ] || fail "echo_agent ended with exit code $status"
-    wanted "$work/agent" 'first line' 'second line'
+    wanted "$work/agent" '^echo: first line' '^echo: second line'
     wanted "$work/backend" 'is not pinned'
     local key
     for key in "$work/backend.pem" "$work/agent.pem"; do

@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     agent.seal_datagram(now.instant, b"all quiet", &mut record)?;
     println!("DATA    {:5} bytes", record.len());
     for datagram in backend.open(now.instant, &mut record)?.datagrams() {
-        println!("{} says {:?}", "edge-1", String::from_utf8_lossy(datagram));
+        println!("edge-1 says {:?}", String::from_utf8_lossy(datagram));
     }
     println!("session {} on both sides: {}", agent.id(), agent.id() == backend.id());
     Ok(())

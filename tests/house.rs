@@ -123,7 +123,9 @@ fn the_table_is_bottom_up() {
 fn the_architecture_page_shows_this_table_and_files_that_exist() {
     let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the page");
     let mut shown = BTreeSet::new();
-    for file in page.split('`').skip(1).step_by(2).filter(|word| word.contains('/')) {
+    for file in
+        page.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains('\n'))
+    {
         assert!(
             root().join(file).exists(),
             "docs/ARCHITECTURE.md names {file}, which is not there"
@@ -959,14 +961,11 @@ impl Scanner {
     fn run_of_letters(&mut self) {
         let word = self.letters(|c| c.is_alphanumeric() || c == '_');
         let hashes = (0..).take_while(|n| self.peek(*n) == Some('#')).count();
-        match (word.as_str(), self.peek(0), self.peek(hashes)) {
-            ("r" | "br" | "cr", _, Some('"')) => {
+        match (word.as_str(), self.peek(hashes)) {
+            ("r" | "br" | "cr", Some('"')) => {
                 self.at += hashes;
                 self.string(Some(hashes));
             }
-            ("b" | "c", Some('"'), _) => self.string(None),
-            ("b", Some('\''), _) => self.quote(),
-            ("r", Some('#'), _) => self.at += 1,
             _ => self.push(&word, 0),
         }
     }
