@@ -17,3 +17,8 @@ mod resumption;
 #[cfg(feature = "runtime")]
 mod runtime;
 mod session_smoke;
+mod transport_fixtures;
+mod transport_framed;
+mod transport_memory;
+mod transport_upgrade;
+mod transport_websocket;
