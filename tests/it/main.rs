@@ -10,6 +10,8 @@ mod handshake_attacks;
 mod handshake_rules;
 mod hygiene;
 mod model_session;
+#[cfg(feature = "runtime")]
+mod overload;
 mod records;
 mod refresh;
 mod rekey;
