@@ -1150,7 +1150,7 @@ pub use ids::*;
 pub use session::Session;
 pub use bytes::Bytes;
 #[cfg(feature = "__fuzz")]
-pub use fuzzing::header;
+pub use fuzzing::target;
 == src/ids.rs
 //! Ids. Not `use crate::session::Session`.
 /* use crate::session::Session; /* unsafe { } */ .unwrap() */

@@ -7,7 +7,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::error::HandshakeError;
-use crate::crypto::{PublicKey, Secret};
+use crate::crypto::{PublicKey, Secret, same};
 use crate::ids::Generation;
 use crate::limits::{CHAIN_LIFE, CHAINS};
 use crate::time::UnixTime;
@@ -68,7 +68,8 @@ impl InitiatorChain {
         self
     }
 
-    /// A copy, for a second handshake at the same time.
+    /// A copy, for another attempt should this one fail. Two handshakes at once from the same chain
+    /// end in [`HandshakeError::Superseded`] for one of them.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let secrets = self.secrets.iter().map(Secret::duplicate).collect();
@@ -126,7 +127,6 @@ pub(super) struct Candidate {
     pub secret: Secret,
     pub peer: [u8; 32],
     pub generation: Generation,
-    pub forked: bool,
 }
 
 /// The step that a finished handshake wants to take on its peer's chain.
@@ -140,7 +140,6 @@ pub struct Succession {
 pub(super) struct Resumed {
     pub generation: Generation,
     pub secret: Secret,
-    pub forked: bool,
 }
 
 struct Record {
@@ -197,7 +196,6 @@ impl ChainBook {
                 secret: secret.duplicate(),
                 peer: *peer,
                 generation: record.generation,
-                forked: !is_current && record.confirmed,
             })
         })
     }
@@ -211,15 +209,22 @@ impl ChainBook {
     /// [`HandshakeError::ResumeForked`] if the peer continued a chain whose successor it had
     /// confirmed, [`HandshakeError::ResumeUnknown`] if policy requires the chain of a known peer
     /// and it was not continued. The handshake is then over.
+    ///
+    /// Under [`Continuity::Off`] nothing is stored, and the generation is zero.
     pub fn advance(
         &mut self,
         step: Succession,
         continuity: Continuity,
         now: UnixTime,
     ) -> Result<Generation, HandshakeError> {
+        if continuity == Continuity::Off {
+            return Ok(Generation::default());
+        }
         match (&step.resumed, self.by_peer.get(&step.peer)) {
             (Some(resumed), Some(record)) if record.generation == resumed.generation => {
-                if resumed.forked {
+                // Judged now, not when it was found: it may have been confirmed in between.
+                let is_current = same(record.current.bytes(), resumed.secret.bytes());
+                if record.confirmed && !is_current {
                     return Err(HandshakeError::ResumeForked);
                 }
             }

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // tests
 
+mod rival;
 mod support;
 
 mod credential_rules;
 mod frames;
 mod handshake_attacks;
+mod handshake_bytes;
+mod handshake_flood;
 mod handshake_rules;
+mod handshake_sequences;
 mod hygiene;
 mod model_session;
 #[cfg(feature = "runtime")]
