@@ -230,10 +230,11 @@ impl Initiator {
     /// Fills in the binders behind the ids of the resume list.
     fn bind(&self, record: &mut [u8], marks: &HelloMarks, rids: &[[u8; 16]]) {
         let (before, list) = record.split_at_mut(HEADER_BYTES + marks.resume);
-        let mut slots = list.iter_mut().skip(1);
-        for (chain, rid) in self.chain.offers.iter().zip(rids) {
+        let (_, list) = list.split_at_mut(1);
+        let entries = list.chunks_exact_mut(crate::wire::RESUME_ENTRY_BYTES);
+        for ((chain, rid), entry) in self.chain.offers.iter().zip(rids).zip(entries) {
             let binder = Early::new(Some(chain)).binder(before, rid);
-            slots.by_ref().skip(rid.len()).zip(binder).for_each(|(slot, byte)| *slot = byte);
+            entry.iter_mut().skip(rid.len()).zip(binder).for_each(|(slot, byte)| *slot = byte);
         }
     }
 }
