@@ -1,6 +1,9 @@
 //! One mutually authenticated, end-to-end encrypted link between an agent and its backend.
 
 mod crypto;
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod header;
 mod ids;
 pub mod limits;
