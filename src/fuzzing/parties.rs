@@ -190,6 +190,16 @@ fn agent_leaf(labels: u8, lives: u8) -> Credential {
     made(root().issue(identity(AGENT).public_key(), &terms, &seed(21)))
 }
 
+/// The root, and what trusts it.
+pub(super) fn trusted() -> &'static (Identity, Roots) {
+    static MADE: OnceLock<(Identity, Roots)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let root = identity(ROOT);
+        let roots = Roots::new(root.public_key().clone());
+        (root, roots)
+    })
+}
+
 fn root() -> Issuer {
     Issuer::new(identity(ROOT), realm())
 }
