@@ -71,8 +71,9 @@ job_house() { # the floor table, no tokio below the runtime, the number of crate
     cargo test --locked -p waxwire --test house
 }
 
-job_unit() { # every test and doctest, then the tests again with both providers built in
+job_unit() { # every test and doctest, the fuzz corpora, then the tests again with both providers
     cargo test --locked -p waxwire
+    cargo test --locked -p waxwire --no-default-features --features __fuzz --test corpus -- --nocapture
     cargo test --locked -p waxwire --features aws-lc --lib --tests
 }
 
@@ -83,6 +84,7 @@ job_features() { # each feature alone, all together, and the fuzz targets compil
         cargo clippy --locked -p waxwire --lib --no-default-features --features "$feature" -- -D warnings
     done
     cargo clippy --locked -p waxwire --lib --all-features -- -D warnings
+    cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
 }
 

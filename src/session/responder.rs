@@ -295,6 +295,12 @@ impl Accepting {
         &self.opening.peer
     }
 
+    /// The link id that early records carry.
+    #[cfg(feature = "__fuzz")]
+    pub(crate) fn link(&self) -> LinkId {
+        self.opening.link
+    }
+
     /// The step this handshake takes on the peer's chain: for [`ChainBook::advance`].
     #[must_use]
     pub fn succession(&self) -> Succession {

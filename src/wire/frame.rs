@@ -141,9 +141,10 @@ impl<'a> Iterator for Frames<'a> {
         let mut reader = Reader::new(whole);
         let parsed = split(&mut reader).map_err(|cause| FrameError::Malformed(kind, cause));
         Some(parsed.and_then(|(flags, body)| {
-            self.rest = reader.rest();
             let whole = whole.get(..FRAME_HEADER_BYTES + body.len()).unwrap_or_default();
-            Frame::decode(kind, flags, body, whole)
+            let frame = Frame::decode(kind, flags, body, whole)?;
+            self.rest = reader.rest();
+            Ok(frame)
         }))
     }
 }
