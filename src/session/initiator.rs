@@ -233,7 +233,9 @@ impl Initiator {
         let mut slots = list.iter_mut().skip(1);
         for (chain, rid) in self.chain.offers.iter().zip(rids) {
             let binder = Early::new(Some(chain)).binder(before, rid);
-            slots.by_ref().skip(rid.len()).zip(binder).for_each(|(slot, byte)| *slot = byte);
+            // The binder leads: `zip` takes one item too many from what leads and is longer.
+            let binder = binder.into_iter().zip(slots.by_ref().skip(rid.len()));
+            binder.for_each(|(byte, slot)| *slot = byte);
         }
     }
 }

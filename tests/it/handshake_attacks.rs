@@ -61,7 +61,7 @@ fn redirected(record: &[u8], link: [u8; 8]) -> Vec<u8> {
     record
 }
 
-/// proto-spec [H-5], [H-15]: the second implementation and this one agree, so what the attacks
+/// proto-spec [H-5]: the second implementation and this one agree, so what the attacks
 /// below change is the only thing wrong with them.
 #[test]
 fn an_implementation_of_the_specification_alone_interoperates() {
