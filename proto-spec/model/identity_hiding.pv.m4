@@ -1,6 +1,7 @@
 (* An active attacker cannot tell which of two initiators connects to R (observational equivalence).
    The responder's identity is not claimed: whoever passes the knock learns it. Pinned keys, handshake only.
      NOSEAL  control: I's block is sent in clear *)
+set simplifyProcess = false.
 free c: channel.
 type skey. type pkey. type exponent. type G. type kemsk. type kempk. type coins.
 const g: G.

@@ -288,3 +288,79 @@ impl fmt::Debug for ChainBook {
         write!(f, "ChainBook({} chains)", self.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(peer: u32, newest: u8) -> Succession {
+        let mut bytes = [newest; 32];
+        let mut secret = [newest; 32];
+        for (index, byte) in peer.to_be_bytes().into_iter().enumerate() {
+            (bytes[index], secret[index]) = (byte, byte);
+        }
+        Succession { peer: bytes, newest: Secret::new(secret), resumed: None }
+    }
+
+    fn knows(book: &ChainBook, peer: u32, now: UnixTime) -> bool {
+        let rid = Rid::of(&step(peer, 0).newest);
+        book.find([rid].into_iter(), now).is_some()
+    }
+
+    #[test]
+    fn a_full_book_forgets_the_chain_that_expires_first() {
+        let mut book = ChainBook::new();
+        let bound = u32::try_from(CHAINS).unwrap();
+        // The last key is the stalest, so the order of keys is not that of time.
+        let at = |peer: u32| UnixTime::from_secs(1_000_000 - u64::from(peer));
+        for peer in 0..bound {
+            book.advance(step(peer, 0), Continuity::Prefer, at(peer)).unwrap();
+        }
+        assert_eq!(book.len(), CHAINS);
+        let stalest = bound - 1;
+        let now = at(0);
+        assert!(knows(&book, stalest, now));
+        book.advance(step(bound, 0), Continuity::Prefer, now).unwrap();
+        assert_eq!(book.len(), CHAINS);
+        assert!(knows(&book, bound, now) && knows(&book, 0, now) && !knows(&book, stalest, now));
+        // A peer that is known already takes no other's place.
+        book.advance(step(0, 0), Continuity::Prefer, now).unwrap();
+        assert!(knows(&book, stalest - 1, now));
+        assert_eq!((book.by_expiry.len(), book.by_rid.len()), (CHAINS, CHAINS));
+    }
+
+    #[test]
+    fn an_expired_chain_is_not_found_but_its_peer_is_known() {
+        let mut book = ChainBook::new();
+        let made = UnixTime::from_secs(1_000);
+        book.advance(step(7, 0), Continuity::Prefer, made).unwrap();
+        let last = made.after(CHAIN_LIFE);
+        assert!(knows(&book, 7, last));
+        let after = UnixTime::from_secs(last.as_secs() + 1);
+        assert!(!knows(&book, 7, after));
+        let refused = book.advance(step(7, 0), Continuity::Require, after);
+        assert_eq!(refused, Err(HandshakeError::ResumeUnknown));
+        assert_eq!(book.len(), 1);
+    }
+
+    #[test]
+    fn confirming_an_old_generation_changes_nothing() {
+        let mut book = ChainBook::new();
+        let now = UnixTime::from_secs(1_000);
+        let key = crate::crypto::Identity::from_seed(crate::crypto::Seed::dangerous_reproducible(
+            [1; 32],
+        ));
+        let peer = key.public_key();
+        let step = |newest| Succession {
+            peer: peer.to_bytes(),
+            newest: Secret::new([newest; 32]),
+            resumed: None,
+        };
+        let first = book.advance(step(1), Continuity::Prefer, now).unwrap();
+        let second = book.advance(step(2), Continuity::Prefer, now).unwrap();
+        book.confirm(peer, first);
+        assert!(!book.by_peer[peer.as_bytes()].confirmed);
+        book.confirm(peer, second);
+        assert!(book.by_peer[peer.as_bytes()].confirmed);
+    }
+}

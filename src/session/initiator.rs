@@ -18,7 +18,9 @@ use crate::header::{HEADER_BYTES, Header, RecordType, VERSION};
 use crate::ids::LinkId;
 use crate::limits::HANDSHAKE_TIME;
 use crate::time::{Instant, Now};
-use crate::wire::{HelloFields, HelloMarks, Malformed, Reject, Reply, Retry, put_entry};
+use crate::wire::{
+    HelloFields, HelloMarks, Malformed, RESUME_ENTRY_BYTES, Reject, Reply, Retry, put_entry,
+};
 
 const EXTENSION_FALLBACK: u16 = 0x0001;
 
@@ -231,7 +233,7 @@ impl Initiator {
     fn bind(&self, record: &mut [u8], marks: &HelloMarks, rids: &[[u8; 16]]) {
         let (before, list) = record.split_at_mut(HEADER_BYTES + marks.resume);
         let (_, list) = list.split_at_mut(1);
-        let entries = list.chunks_exact_mut(crate::wire::RESUME_ENTRY_BYTES);
+        let entries = list.chunks_exact_mut(RESUME_ENTRY_BYTES);
         for ((chain, rid), entry) in self.chain.offers.iter().zip(rids).zip(entries) {
             let binder = Early::new(Some(chain)).binder(before, rid);
             entry.iter_mut().skip(rid.len()).zip(binder).for_each(|(slot, byte)| *slot = byte);

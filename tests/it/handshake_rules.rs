@@ -99,7 +99,8 @@ fn a_reply_that_chooses_what_was_not_offered_is_refused() {
 /// its table; all of it signed.
 #[test]
 fn a_block_that_breaks_its_layout_is_refused() {
-    let breaches: [(&str, fn(&mut Block)); 9] = [
+    type Breach = fn(&mut Block);
+    let breaches: [(&str, Breach); 9] = [
         ("a byte behind fin", |block| block.tail = vec![0]),
         ("half a parameter", |block| block.params = vec![0, 1, 0]),
         ("a parameter cut short", |block| block.params = vec![0, 1, 0, 2, 8]),
@@ -118,7 +119,7 @@ fn a_block_that_breaks_its_layout_is_refused() {
             assert!(matches!(error, HandshakeError::Malformed(_)), "{name}: {error:?}");
         }
     }
-    let bounds: [fn(&mut Block); 2] = [
+    let bounds: [Breach; 2] = [
         |block| block.params = entry(1, &2048_u16.to_be_bytes()),
         |block| block.params = entry(1, &65519_u16.to_be_bytes()),
     ];
@@ -485,7 +486,7 @@ fn no_session_is_only_for_an_accepted_initiator() {
     assert_eq!(error, OpenError::UnexpectedRecord);
 
     let mut pair = crate::support::pair();
-    let link = pair.hello[24 + 6 + 4..][..8].try_into().unwrap();
+    let link = Hello::parse(&pair.hello).link;
     for link in [link, pair.backend.link().to_bytes()] {
         let mut record = rival::record(rival::NO_SESSION, link, &[0; 16]);
         let error = pair.backend.open(start().instant, &mut record).map(|_| ()).unwrap_err();

@@ -239,16 +239,24 @@ impl Hello {
         record
     }
 
-    /// Offers `chain` with its binder. Call it when all other fields are as they shall be.
+    /// Offers one more chain with its binder. Call it when all other fields are as they shall be.
     pub fn offer(&mut self, chain: &Key) {
         self.resume.push((xl(chain, "rid", b""), [0; 32]));
+        let binder = self.binder(chain);
+        self.resume.last_mut().unwrap().1 = binder;
+    }
+
+    /// The binder of `chain` in this HELLO, whose resume list has its final length.
+    pub fn binder(&self, chain: &Key) -> Key {
         let mut before = header(HELLO, self.body().len() + 16, [0; 8]);
         before.extend(self.before_resume());
         let key = xl(&extract(&[0; 32], chain), "bind", b"");
-        let (rid, binder) = self.resume.last_mut().unwrap();
-        *binder = hmac(&key, &h(&[&before, rid]));
+        hmac(&key, &h(&[&before, &xl::<16>(chain, "rid", b"")]))
     }
 }
+
+/// Makes a signature of a statement.
+pub type Forgery = fn(&[u8]) -> [u8; 64];
 
 /// The sealed half of a REPLY or a FINISH.
 #[derive(Clone)]
@@ -260,7 +268,7 @@ pub struct Block {
     pub signer: SigningKey,
     pub context: &'static str,
     /// Made from the statement, instead of a signature of `signer`.
-    pub forge: Option<fn(&[u8]) -> [u8; 64]>,
+    pub forge: Option<Forgery>,
     /// Added to the first byte of `fin`.
     pub spoil_fin: u8,
     pub tail: Vec<u8>,
