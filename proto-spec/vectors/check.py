@@ -105,7 +105,7 @@ def unseal(key, nonce, aad, body):
         return None
 
 
-# ---- ML-KEM-768 encapsulation from a given m (FIPS 203); the library has no deterministic one --------------------------
+# ---- ML-KEM-768 encapsulation from a given m (FIPS 203); the library has no deterministic one ------------------------
 
 Q = 3329
 
@@ -535,7 +535,7 @@ KNOWN = {0x01, 0x02, 0x09, 0x0A, 0x0B, 0x0F, 0x11, 0x12, 0x13, 0x14}
 
 
 def parse(s, side, epoch, seq, plaintext):
-    """The frames of a plaintext sealed by `side`, or FrameError; unknown frames without the critical bit are skipped."""
+    """The frames of a plaintext sealed by `side`, or FrameError."""
     broken = Refused("FrameError")
     shares = {0x0A: 1216, 0x0B: 1120} if s.suite == 1 else {0x0A: 32, 0x0B: 32}
     out, at = [], 0
@@ -691,7 +691,8 @@ def flow(s, steps, ordered):
             plaintext, frames = receiver.receive(step["at_ms"], data)
             same("plaintext", plaintext, step["plaintext"])
             same("frames", frames, step["frames"])
-            if epoch > sealed_in[side] and epoch > 0 and frames[0] != {"type": "KEY_UPDATE", "ack": False, "epoch": epoch}:
+            announce = {"type": "KEY_UPDATE", "ack": False, "epoch": epoch}
+            if epoch > max(sealed_in[side], 0) and frames[0] != announce:
                 raise Mismatch("the first record of an epoch does not announce it (S-2)")
             sealed_in[side] = max(sealed_in[side], epoch)
         except (Mismatch, Refused) as why:

@@ -194,7 +194,7 @@ fn random() -> Option<(DecapsulationKey, Box<[u8]>)> {
 }
 
 fn imported(made: &rustcrypto::Decapsulator) -> Option<(DecapsulationKey, Box<[u8]>)> {
-    let key = DecapsulationKey::new(&ML_KEM_768, &*made.expanded()).ok()?;
+    let key = DecapsulationKey::new(&ML_KEM_768, &made.expanded()).ok()?;
     Some((key, made.public()))
 }
 

@@ -246,9 +246,12 @@ fn rekey(suite: Suite) -> Value {
     flow.json(if suite == Suite::Hybrid { "hybrid" } else { "classical" })
 }
 
+/// Name, type as number and as text, length, link, epoch, position.
+type Row = (&'static str, u8, &'static str, u16, [u8; 8], u32, u64);
+
 fn headers() -> Vec<Value> {
     let link = [1, 2, 3, 4, 5, 6, 7, 8];
-    let rows: [(&str, u8, &str, u16, [u8; 8], u32, u64); 11] = [
+    let rows: [Row; 11] = [
         ("HELLO, shortest", 1, "HELLO", 1_280, [0; 8], 0, 0),
         ("HELLO, longest", 1, "HELLO", 4_096, [0; 8], 0, 0),
         ("REPLY", 2, "REPLY", 1_500, link, 0, 0),
