@@ -180,7 +180,7 @@ impl World {
                 let session = &mut world.end(role).session;
                 wear(
                     session,
-                    SEQ_END - u64::from(wear_by & 15),
+                    SEQ_END - u64::from(wear_by & 15) - 1,
                     FORGERIES - u64::from(wear_by >> 4) - 1,
                 );
             }
