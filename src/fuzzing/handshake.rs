@@ -288,7 +288,10 @@ fn arrive(plan: &Plan, target: Target, sent: &[u8], input: &mut Input<'_>) -> Ar
     if plan.fits {
         fit(target, &mut bytes);
     }
-    let changed = bytes != sent;
+    // A mock cipher takes two tags, and what they seal is the same.
+    let mocked = cfg!(fuzzing) && plan.fits && matches!(target, Target::Reply | Target::Finish);
+    let until = sent.len() - if mocked { TAG_BYTES } else { 0 };
+    let changed = bytes.len() != sent.len() || bytes.get(..until) != sent.get(..until);
     Arrival { bytes, changed }
 }
 

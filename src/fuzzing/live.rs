@@ -173,13 +173,14 @@ impl World {
             world.attach(Role::Agent, Order::Window);
             world.attach(Role::Backend, Order::Window);
         }
-        if wear_by != 0 {
+        // ACCEPT has position 0, so only what is accepted is worn.
+        if wear_by != 0 && world.agent.session.is_open() {
             world.worn = true;
             for role in [Role::Agent, Role::Backend] {
                 let session = &mut world.end(role).session;
                 wear(
                     session,
-                    SEQ_END - u64::from(wear_by & 15),
+                    SEQ_END - u64::from(wear_by & 15) - 1,
                     FORGERIES - u64::from(wear_by >> 4) - 1,
                 );
             }
@@ -566,7 +567,10 @@ fn assert_unchanged(before: &Observation, after: &Observation, result: Result<()
 fn assert_honest(result: Result<(), OpenError>, before: &Observation) {
     let fits = match result {
         Ok(()) => true,
-        Err(OpenError::Frame(FrameError::Misplaced(_))) => before.is_unaccepted(),
+        // ACCEPT comes first.
+        Err(OpenError::Frame(FrameError::Misplaced(_)) | OpenError::UnexpectedRecord) => {
+            before.is_unaccepted()
+        }
         Err(error) => matches!(
             error,
             OpenError::Closed
