@@ -6,6 +6,8 @@
 mod block;
 mod close;
 mod credential;
+#[cfg(test)]
+mod edits;
 mod frame;
 mod hello;
 mod list;
