@@ -133,7 +133,22 @@ impl<T: Transport> Connection<T> {
     ///
     /// Dropped before it is ready, the peer may not be told; the session is over at this side.
     pub async fn close(mut self) -> Result<(), Error> {
-        self.session.close(CloseCode::Normal, Duration::ZERO);
+        self.fail(CloseCode::Normal).await
+    }
+
+    /// Ends the session with a code of the holder's choice, tells the peer, and closes the
+    /// transport.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Connection::close`].
+    pub async fn fail(&mut self, code: CloseCode) -> Result<(), Error> {
+        self.session.close(code, Duration::ZERO);
+        self.end = Some(ErrorKind::Closed { code, retry_after: Duration::ZERO });
         poll_fn(|cx| self.poll_drain(cx)).await?;
         poll_fn(|cx| self.transport.poll_close(cx)).await?;
         tracing::info!(session = %self.session.id(), "link closed");
