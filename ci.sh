@@ -157,6 +157,14 @@ job_model() { # the Verifpal models of the handshake and their negative controls
     bash proto-spec/model/run.sh
 }
 
+job_interop() { # the second implementation, in Python, replays every vector
+    local venv=${CARGO_TARGET_DIR:-target}/interop
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/python" -c 'import cryptography' 2>/dev/null ||
+        "$venv/bin/pip" install --quiet 'cryptography==50.0.2'
+    "$venv/bin/python" proto-spec/vectors/check.py
+}
+
 job_mutants() { # mutation tests of crypto, wire and session; a survivor needs a test or a reason
     tool cargo-mutants 27.1.0 cargo mutants --version
     local extra
