@@ -71,8 +71,9 @@ job_house() { # the floor table, no tokio below the runtime, the number of crate
     cargo test --locked -p waxwire --test house
 }
 
-job_unit() { # every test and doctest, then the tests again with both providers built in
+job_unit() { # every test and doctest, the fuzz corpora, then the tests again with both providers
     cargo test --locked -p waxwire
+    cargo test --locked -p waxwire --no-default-features --features __fuzz --test corpus -- --nocapture
     cargo test --locked -p waxwire --features aws-lc --lib --tests
 }
 
@@ -83,6 +84,7 @@ job_features() { # each feature alone, all together, and the fuzz targets compil
         cargo clippy --locked -p waxwire --lib --no-default-features --features "$feature" -- -D warnings
     done
     cargo clippy --locked -p waxwire --lib --all-features -- -D warnings
+    cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
 }
 
@@ -153,6 +155,14 @@ job_model() { # the Verifpal models of the handshake and their negative controls
     [ -f proto-spec/model/run.sh ] || fail "proto-spec/model/run.sh is missing"
     tool verifpal 1.6.7 verifpal --version
     bash proto-spec/model/run.sh
+}
+
+job_interop() { # the second implementation, in Python, replays every vector
+    local venv=${CARGO_TARGET_DIR:-target}/interop
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/python" -c 'import cryptography' 2>/dev/null ||
+        "$venv/bin/pip" install --quiet 'cryptography==50.0.2'
+    "$venv/bin/python" proto-spec/vectors/check.py
 }
 
 job_mutants() { # mutation tests of crypto, wire and session; a survivor needs a test or a reason

@@ -5,6 +5,9 @@
 
 mod crypto;
 mod error;
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod header;
 mod ids;
 pub mod limits;

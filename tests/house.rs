@@ -1149,6 +1149,8 @@ pub use crypto::{Key as PublicKey};
 pub use ids::*;
 pub use session::Session;
 pub use bytes::Bytes;
+#[cfg(feature = "__fuzz")]
+pub use fuzzing::target;
 == src/ids.rs
 //! Ids. Not `use crate::session::Session`.
 /* use crate::session::Session; /* unsafe { } */ .unwrap() */

@@ -15,13 +15,13 @@ reduc forall k: bitstring, a: bitstring, m: bitstring; adec(k, a, aenc(k, a, m))
 fun kdf(bitstring, bitstring): bitstring.
 const Cprekey, Csealed: bitstring.
 free A, B, E: host.
-free secret: bitstring [private].
+free plain: bitstring [private].
 event Sent(host, host, bitstring).
 event Got(host, host, bitstring).
 (* 2 must be false: the end is reachable. *)
 query m: bitstring; event(Got(A, B, m)) ==> event(Sent(A, B, m)).
 query m: bitstring; event(Got(A, B, m)).
-query attacker(secret) phase 1.
+query attacker(plain) phase 1.
 
 define(`BOUND', ifdef(`NOBIND', `fresh', `(hdr, $1, fresh)'))
 
@@ -35,7 +35,7 @@ let sender(skA: skey, pkB: pkey, pkE: pkey) =
   let hdr = (to, id, fresh) in
   let ct = kct(pre, r) in
   let k = kdf(kss(pre, r), (hdr, ct)) in
-  let body = if to = B then secret else fresh in
+  let body = if to = B then plain else fresh in
   let sig = sign(skA, (Csealed, BOUND(ct), body)) in
   event Sent(A, to, body);
   out(c, (hdr, ct, aenc(k, hdr, (A, sig, body)))).

@@ -133,7 +133,22 @@ impl<T: Transport> Connection<T> {
     ///
     /// Dropped before it is ready, the peer may not be told; the session is over at this side.
     pub async fn close(mut self) -> Result<(), Error> {
-        self.session.close(CloseCode::Normal, Duration::ZERO);
+        self.fail(CloseCode::Normal).await
+    }
+
+    /// Ends the session with a code of the holder's choice, tells the peer, and closes the
+    /// transport.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Connection::close`].
+    pub async fn fail(&mut self, code: CloseCode) -> Result<(), Error> {
+        self.session.close(code, Duration::ZERO);
+        self.end = Some(ErrorKind::Closed { code, retry_after: Duration::ZERO });
         poll_fn(|cx| self.poll_drain(cx)).await?;
         poll_fn(|cx| self.transport.poll_close(cx)).await?;
         tracing::info!(session = %self.session.id(), "link closed");
@@ -146,7 +161,6 @@ impl<T: Transport> Connection<T> {
                 return Poll::Ready(Ok(Some(datagram)));
             }
             if self.end.is_none() {
-                self.poll_timer(cx);
                 self.note_events()?;
                 // What cannot be written is no news yet: what was sent to us can still be read, and
                 // says whether this is an end.
@@ -157,12 +171,17 @@ impl<T: Transport> Connection<T> {
             if let Some(end) = self.end {
                 return Poll::Ready(outcome(end));
             }
-            match ready!(self.transport.poll_record(cx, &mut self.inbox)) {
-                Ok(Arrival::Record) => self.open_record()?,
-                Ok(Arrival::End) => self.end = Some(ErrorKind::Detached),
-                Err(error) => {
+            match self.transport.poll_record(cx, &mut self.inbox) {
+                Poll::Ready(Ok(Arrival::Record)) => self.open_record()?,
+                Poll::Ready(Ok(Arrival::End)) => self.end = Some(ErrorKind::Detached),
+                Poll::Ready(Err(error)) => {
                     self.end = Some(ErrorKind::Transport);
                     return Poll::Ready(Err(error.into()));
+                }
+                Poll::Pending => {
+                    self.arm();
+                    ready!(self.timer.as_mut().poll(cx));
+                    self.session.handle_timeout(self.clock.instant());
                 }
             }
         }
@@ -171,8 +190,12 @@ impl<T: Transport> Connection<T> {
     /// Opens the record in the inbox. What is refused ends the conversation: on a transport that
     /// keeps order, someone put it there.
     fn open_record(&mut self) -> Result<(), Error> {
-        let record = self.inbox.split();
-        match self.session.open_owned(self.clock.instant(), record) {
+        let (now, record) = (self.clock.instant(), self.inbox.split());
+        if now >= self.armed {
+            // Under steady traffic nobody waits for the timer.
+            self.session.handle_timeout(now);
+        }
+        match self.session.open_owned(now, record) {
             Ok(datagrams) => self.arrived = datagrams,
             Err(refused) => match refused.fate(self.session.order()) {
                 Fate::DropRecord => tracing::debug!(%refused, "record dropped"),
@@ -245,24 +268,14 @@ impl<T: Transport> Connection<T> {
         Poll::Ready(Ok(ready!(self.transport.poll_ready(cx))?))
     }
 
-    /// Keeps the timer at the session's next deadline, and tells it when that has come.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+    /// Moves the timer to the session's next deadline, if that is another.
+    fn arm(&mut self) {
         let next = self.session.poll_timeout().unwrap_or(self.armed);
-        if next < self.armed {
-            self.arm(next);
+        // A deadline that moved on is met early, which is harmless; most move on with each record.
+        if next < self.armed || self.timer.is_elapsed() {
+            self.armed = next;
+            self.timer.as_mut().reset(self.clock.at(next));
         }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            self.session.handle_timeout(self.clock.instant());
-            match self.session.poll_timeout() {
-                Some(next) => self.arm(next),
-                None => break,
-            }
-        }
-    }
-
-    fn arm(&mut self, at: crate::time::Instant) {
-        self.armed = at;
-        self.timer.as_mut().reset(self.clock.at(at));
     }
 }
 

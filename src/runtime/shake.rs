@@ -49,8 +49,14 @@ async fn initiate_unbounded<T: Transport>(
     *locked(&kept) = Some(chain);
     send(&mut transport, finish).await?;
     accepted(&mut transport, &mut session, &clock).await?;
-    let mut kept = locked(&kept);
-    *kept = kept.take().map(InitiatorChain::promoted);
+    {
+        let mut kept = locked(&kept);
+        *kept = kept.take().map(InitiatorChain::promoted);
+    }
+    // An empty record shows the responder that this side has the keys; it confirms the chain by it.
+    let mut confirmation = BytesMut::new();
+    session.record(clock.instant(), &mut confirmation)?.seal();
+    send(&mut transport, confirmation.freeze()).await?;
     tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
     Ok(Connection::new(session, transport, clock))
 }

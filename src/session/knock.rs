@@ -26,7 +26,7 @@ impl Knock {
     }
 
     /// The sixteen bytes at the end of a HELLO.
-    pub(super) fn of(&self, header_and_body: &[u8]) -> [u8; 16] {
+    pub(crate) fn of(&self, header_and_body: &[u8]) -> [u8; 16] {
         let [knock @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
             mac(self.0.bytes(), &[header_and_body]);
         knock

@@ -37,6 +37,8 @@ mod responder;
 mod sealed;
 mod sending;
 mod side;
+#[cfg(feature = "__fuzz")]
+mod staged;
 mod verifier;
 mod window;
 
@@ -59,3 +61,6 @@ pub use self::responder::{Accepting, Answered, Greeting};
 pub use self::sealed::Session;
 pub use self::verifier::{Anchor, Asked, Claim, Peer, Pinned, Refusal, Roots, Verifier};
 pub use crate::wire::{CloseCode, FrameError, Malformed};
+
+#[cfg(feature = "__fuzz")]
+pub(crate) use self::staged::{Observation, Stage, observe, offered_rekey, pair, peer_of, wear};

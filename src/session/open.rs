@@ -3,10 +3,12 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::attachment::Order;
 use super::error::{Fate, OpenError};
 use super::event::Event;
 use super::receiving::Moved;
 use super::sealed::{Phase, Session};
+use super::side::Side;
 use crate::crypto::same;
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
 use crate::limits::FORGERIES;
@@ -108,6 +110,7 @@ impl Session {
         };
         match header.kind {
             RecordType::Data if header.link == self.link => {}
+            RecordType::NoSession if !self.may_lose() => return Err(OpenError::UnexpectedRecord),
             RecordType::NoSession if header.link == self.remote => {
                 self.hear_no_session(sealed);
                 return Ok(Opened { plaintext: &[] });
@@ -117,6 +120,11 @@ impl Session {
         }
         if usize::from(header.length) > usize::from(self.config.record_bytes) + TAG_BYTES {
             return Err(OpenError::TooLarge);
+        }
+        // ACCEPT is at position 0; where records overtake each other, it may still come.
+        let overtook = self.attachment.order() == Order::Window && header.seq != 0;
+        if self.phase == Phase::Unaccepted && overtook {
+            return Err(OpenError::UnexpectedRecord);
         }
         let attachment = &mut self.attachment;
         let judge = |seq| attachment.accepts(seq);
@@ -143,6 +151,11 @@ impl Session {
     fn count_forgery(&mut self) -> OpenError {
         self.forgeries += 1;
         if self.forgeries >= FORGERIES { OpenError::AeadLimit } else { OpenError::Forged }
+    }
+
+    /// Whether the peer may say that it lost the session: a responder that accepted.
+    fn may_lose(&self) -> bool {
+        self.side == Side::Initiator && self.phase != Phase::Unaccepted
     }
 
     /// A responder that lost the session says so with the token it gave. A wrong one is noise.

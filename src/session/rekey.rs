@@ -81,6 +81,15 @@ impl Rekey {
         new
     }
 
+    /// The REKEY that waits for its answer.
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn offered(&self) -> Option<&[u8]> {
+        match &self.stage {
+            Stage::Offered { frame, .. } => Some(frame),
+            _ => None,
+        }
+    }
+
     fn want(&mut self) {
         if self.wish == Wish::None && matches!(self.stage, Stage::Idle) {
             self.wish = Wish::New;

@@ -19,7 +19,7 @@ use crate::header::{HEADER_BYTES, Header, RecordType, VERSION};
 use crate::ids::{Generation, LinkId};
 use crate::limits::{EARLY_DATA_BYTES, HANDSHAKE_TIME};
 use crate::time::{Instant, Now};
-use crate::wire::{Hello, Reply, Retry, encode_reply};
+use crate::wire::{Hello, Malformed, Reply, Retry, encode_reply};
 
 const EXTENSION_FALLBACK: u16 = 0x0001;
 
@@ -212,8 +212,11 @@ fn choose(config: &Config, hello: &Hello<'_>) -> Result<Suite, HandshakeError> {
     if sent != *best {
         return Err(HandshakeError::Downgrade);
     }
-    let falls_back = hello.extensions.get(EXTENSION_FALLBACK).is_some();
-    if falls_back && config.suites.first() != Some(&sent) {
+    let falls_back = hello.extensions.get(EXTENSION_FALLBACK);
+    if falls_back.is_some_and(|value| !value.is_empty()) {
+        return Err(Malformed::Bounds("fallback").into());
+    }
+    if falls_back.is_some() && config.suites.first() != Some(&sent) {
         return Err(HandshakeError::Downgrade);
     }
     Ok(sent)
@@ -292,6 +295,12 @@ impl Accepting {
         &self.opening.peer
     }
 
+    /// The link id that early records carry.
+    #[cfg(feature = "__fuzz")]
+    pub(crate) fn link(&self) -> LinkId {
+        self.opening.link
+    }
+
     /// The step this handshake takes on the peer's chain: for [`ChainBook::advance`].
     #[must_use]
     pub fn succession(&self) -> Succession {
@@ -302,7 +311,6 @@ impl Accepting {
             resumed: resumed.map(|found| Resumed {
                 generation: found.generation,
                 secret: found.secret.duplicate(),
-                forked: found.forked,
             }),
         }
     }

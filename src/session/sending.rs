@@ -61,6 +61,12 @@ impl Sending {
         self.epoch
     }
 
+    /// Leaves out the positions before `seq`.
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn skip_to(&mut self, seq: u64) {
+        self.seq = self.seq.max(seq);
+    }
+
     /// Whether one position is left, which belongs to CLOSE.
     pub(super) fn is_at_last(&self) -> bool {
         self.seq >= SEQ_END - 1

@@ -94,36 +94,43 @@ pub enum Delivery {
     AnyOrder,
 }
 
-impl<T: Transport + ?Sized> Transport for Box<T> {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        (**self).poll_ready(cx)
-    }
+/// Whatever holds a pipe is one.
+macro_rules! forward {
+    ($($holder:ty),*) => {$(
+        impl<T: Transport + ?Sized> Transport for $holder {
+            fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+                (**self).poll_ready(cx)
+            }
 
-    fn start_send(&mut self, record: Bytes) -> Result<(), TransportError> {
-        (**self).start_send(record)
-    }
+            fn start_send(&mut self, record: Bytes) -> Result<(), TransportError> {
+                (**self).start_send(record)
+            }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        (**self).poll_flush(cx)
-    }
+            fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+                (**self).poll_flush(cx)
+            }
 
-    fn poll_record(
-        &mut self,
-        cx: &mut Context<'_>,
-        into: &mut BytesMut,
-    ) -> Poll<Result<Arrival, TransportError>> {
-        (**self).poll_record(cx, into)
-    }
+            fn poll_record(
+                &mut self,
+                cx: &mut Context<'_>,
+                into: &mut BytesMut,
+            ) -> Poll<Result<Arrival, TransportError>> {
+                (**self).poll_record(cx, into)
+            }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        (**self).poll_close(cx)
-    }
+            fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+                (**self).poll_close(cx)
+            }
 
-    fn delivers(&self) -> Delivery {
-        (**self).delivers()
-    }
+            fn delivers(&self) -> Delivery {
+                (**self).delivers()
+            }
 
-    fn peer_address(&self) -> Option<SocketAddr> {
-        (**self).peer_address()
-    }
+            fn peer_address(&self) -> Option<SocketAddr> {
+                (**self).peer_address()
+            }
+        }
+    )*};
 }
+
+forward!(Box<T>, &mut T);

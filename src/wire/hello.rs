@@ -8,7 +8,7 @@ use super::writer::{length16, put_lv16};
 use crate::limits::{COOKIE_BYTES, HELLO_BYTES_MIN, OFFERS, RESUME_OFFERS};
 
 /// Bytes of one entry of the resume list: an id and its binder.
-const RESUME_ENTRY_BYTES: usize = 16 + 32;
+pub(crate) const RESUME_ENTRY_BYTES: usize = 16 + 32;
 const KNOCK_BYTES: usize = 16;
 
 /// A HELLO body, read. Borrows from it.

@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(reader.u64(), Ok(0x0809_0a0b_0c0d_0e0f));
         assert_eq!(reader.rest(), [16]);
         assert_eq!(reader.take(1), Ok(&[16][..]));
-        assert_eq!(reader.rest(), []);
+        assert!(reader.rest().is_empty());
         assert_eq!(reader.end(), Ok(()));
     }
 

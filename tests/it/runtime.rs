@@ -4,6 +4,7 @@ use bytes::Bytes;
 use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions};
 use waxwire::session::{CloseCode, Config, HandshakeError, Refusal, Source};
 use waxwire::transport::memory::{Memory, pair};
+use waxwire::transport::{Direction, Transport};
 use waxwire::{Error, ErrorKind};
 
 use crate::support::{agent_config, backend_config, identity, peer_id, realm};
@@ -116,6 +117,61 @@ async fn the_second_connection_continues_the_chain_of_the_first() {
     assert!(!agent.session().is_resumed());
     let (agent, backend) = link(&dialer, &acceptor).await;
     assert!(agent.session().is_resumed() && backend.session().is_resumed());
+}
+
+/// proto-spec [C-8], [C-10]: an agent that stays idle has confirmed its chain all the same, so its
+/// predecessor is the sign of a clone.
+#[tokio::test]
+async fn a_copy_of_an_old_chain_is_a_clone_once_its_successor_was_used() {
+    let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
+    let dialer = Dialer::new(agent_config());
+    let (_agent, _backend) = link(&dialer, &acceptor).await;
+    let stolen = dialer.chain().unwrap();
+    let (_agent, mut backend) = link(&dialer, &acceptor).await;
+    tokio::select! {
+        biased;
+        received = backend.recv() => panic!("the confirmation is no datagram: {received:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    let clone = Dialer::new(agent_config()).with_chain(stolen);
+    let (near, far) = pair();
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    let (dialled, accepted) = tokio::join!(clone.connect(near), place.accept(far));
+    assert!(dialled.is_err());
+    assert_eq!(handshake_error(&accepted.unwrap_err()), HandshakeError::ResumeForked);
+}
+
+/// proto-spec: nothing dials by itself, and a terminal code says that it should not be done.
+#[tokio::test]
+async fn a_terminal_close_is_not_to_be_retried() {
+    let (mut agent, backend) = linked().await;
+    let (_sender, mut receiver) = backend.spawn();
+    agent.fail(CloseCode::Revoked).await.unwrap();
+    let ended = receiver.recv().await.unwrap_err();
+    assert!(matches!(ended.kind(), ErrorKind::Closed { code: CloseCode::Revoked, .. }));
+    assert!(!ended.is_retryable());
+}
+
+/// proto-spec [P-4]: what a responder refuses while it holds the session is not answered.
+#[tokio::test]
+async fn a_refused_record_is_not_answered() {
+    let (near, far) = pair();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(0));
+    let count = std::sync::Arc::clone(&seen);
+    let far = waxwire::transport::tap(far, move |direction, _| {
+        *count.lock().unwrap() += usize::from(direction == Direction::Sent);
+    });
+    let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    let mut forger = near;
+    let dialer = Dialer::new(agent_config());
+    let (agent, backend) = tokio::join!(dialer.connect(&mut forger), place.accept(far));
+    let (_, mut backend) = (agent.unwrap(), backend.unwrap());
+    let before = *seen.lock().unwrap();
+    let stray = [&[0x15, 0, 0, 16][..], &[9; 8], &[0; 12], &[0; 16]].concat();
+    forger.start_send(stray.into()).unwrap();
+    assert_eq!(backend.recv().await.unwrap_err().kind(), ErrorKind::Tampered);
+    assert_eq!(*seen.lock().unwrap(), before);
 }
 
 #[tokio::test]

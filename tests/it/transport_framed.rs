@@ -10,7 +10,7 @@ use waxwire::LinkId;
 use waxwire::header::{HEADER_BYTES, Header, HeaderError, RecordType, TAG_BYTES};
 use waxwire::limits::{READ_BUFFER_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
 use waxwire::transport::framed::{self, Framed};
-use waxwire::transport::{Arrival, Transport, TransportError, tcp};
+use waxwire::transport::{Arrival, Transport, TransportError};
 
 use crate::transport_fixtures::{SHUTDOWNS, Script, Then, close, data, fill, poll, receive, send};
 
@@ -211,13 +211,13 @@ async fn no_one_listening_is_an_io_error() {
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 #[tokio::test]
-async fn a_tuned_socket_neither_delays_nor_hoards() {
+async fn an_accepted_socket_neither_delays_nor_hoards() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    tcp::tune(&stream).unwrap();
-    let not_sent = socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap();
-    assert_eq!(not_sent, waxwire::limits::NOT_SENT_BYTES);
-    assert!(stream.nodelay().unwrap());
+    let same_socket = socket2::SockRef::from(&stream).try_clone().unwrap();
+    let _pipe = framed::accepted(stream).unwrap();
+    assert_eq!(same_socket.tcp_notsent_lowat().unwrap(), waxwire::limits::NOT_SENT_BYTES);
+    assert!(same_socket.tcp_nodelay().unwrap());
 }
 
 /// Reads until the pipe ends or breaks: the bytes, how many records they were, and how it ended.

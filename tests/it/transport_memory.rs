@@ -98,7 +98,10 @@ async fn a_tap_sees_every_record_and_changes_none() {
     send(&mut near, data(16, 1)).await.unwrap();
     send(&mut far, data(17, 2)).await.unwrap();
     assert_eq!(receive(&mut far).await, Ok(Some(data(16, 1))));
-    assert_eq!(receive(&mut near).await, Ok(Some(data(17, 2))));
+    let mut into = BytesMut::from(&b"before"[..]);
+    let arrival = poll(|cx| near.poll_record(cx, &mut into));
+    assert_eq!(arrival, Poll::Ready(Ok(Arrival::Record)));
+    assert_eq!(into, [b"before", data(17, 2).as_ref()].concat());
     close(&mut far).await.unwrap();
     assert_eq!(receive(&mut near).await, Ok(None));
     let expected =

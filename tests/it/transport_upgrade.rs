@@ -144,6 +144,7 @@ async fn what_is_no_upgrade_is_refused() {
         good.replace("Host: backend\r\n", "Host: backend\n\n"),
         good.replace("Host: backend", "Ho st: backend"),
         format!("{good}junk"),
+        format!("{}\n\nGET /second HTTP/1.1\r\n\r\n", good.trim_end()),
         format!("{good}{good}"),
     ] {
         let (answer, refused) = ask_with(&bad, AcceptOptions::new()).await;
@@ -277,7 +278,10 @@ async fn an_answer_that_breaks_a_rule_is_refused() {
             &|key| switching(key, &format!("Sec-WebSocket-Accept: {KEY}\r\n")),
             TransportError::BadUpgrade,
         ),
-        (&|key| switching(key, ours).replace("\r\nConn", "\n\nConn"), TransportError::BadUpgrade),
+        (
+            &|key| switching(key, ours).trim_end().to_owned() + "\n\nX: y\r\n\r\n",
+            TransportError::BadUpgrade,
+        ),
         (&|_| "SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(), TransportError::BadUpgrade),
         (&|key| switching(key, &endless), TransportError::UpgradeTooLarge),
     ];
@@ -312,6 +316,7 @@ async fn a_url_is_checked_before_anything_is_dialled() {
         "ws://backend:99999/",
         "ws://backend:/",
         "ws://user:secret@backend/",
+        "ws://user:secret@backend:80/",
         "ws://backend/#token",
         "ws://back end/",
     ] {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{DuplexStream, duplex};
 use waxwire::header::{HEADER_BYTES, HeaderError, TAG_BYTES};
-use waxwire::limits::{HANDSHAKE_TIME, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
+use waxwire::limits::{HANDSHAKE_TIME, READ_BUFFER_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
 use waxwire::transport::websocket::{AcceptOptions, WebSocket, accept, client};
 use waxwire::transport::{Transport, TransportError};
 
@@ -71,6 +71,13 @@ async fn a_length_of_2_gib_is_refused_before_allocation() {
         assert_eq!(told([head.into()]).await, Err(TransportError::TooLarge), "{length}");
         assert!(peak_kib() - before < 1 << 20, "{length} was reserved");
     }
+}
+
+#[tokio::test]
+async fn an_idle_connection_reads_into_4_kib() {
+    let (script, mut pipe) = served(Then::Silence).await;
+    assert_eq!(poll(|cx| pipe.poll_record(cx, &mut BytesMut::new())), Poll::Pending);
+    assert_eq!(script.seen().most_room, READ_BUFFER_BYTES);
 }
 
 #[tokio::test]

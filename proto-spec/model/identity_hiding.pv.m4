@@ -1,5 +1,7 @@
 (* An active attacker cannot tell which of two initiators connects to R (observational equivalence).
-   The responder's identity is not claimed: whoever passes the knock learns it. Pinned keys, handshake only. *)
+   The responder's identity is not claimed: whoever passes the knock learns it. Pinned keys, handshake only.
+     NOSEAL  control: I's block is sent in clear *)
+set simplifyProcess = false.
 free c: channel.
 type skey. type pkey. type exponent. type G. type kemsk. type kempk. type coins.
 const g: G.
@@ -33,7 +35,7 @@ let initiator(skI: skey, pkR: pkey) =
   let ta2 = h((th2, pk(skI), pkR)) in
   let sigI = sign(skI, (CsigI, ta2)) in
   let finI = hmac(xl(hs, Lifin, thc), h((ta2, sigI))) in
-  out(c, aenc(xl(hs, Lihs, thc), th2, (pk(skI), pkR, sigI, finI))).
+  out(c, ifdef(`NOSEAL', `(pk(skI), pkR, sigI, finI)', `aenc(xl(hs, Lihs, thc), th2, (pk(skI), pkR, sigI, finI))')).
 
 let responder(skR: skey) =
   in(c, (gx: G, ek: kempk));

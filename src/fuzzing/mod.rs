@@ -1,0 +1,20 @@
+//! Bodies of the fuzz targets, behind the private feature `__fuzz`: no stability is promised.
+//!
+//! Each takes a fuzzer's bytes, builds its state anew, and asserts what must hold for any bytes.
+//! `fuzz/fuzz_targets` calls them under libFuzzer, where `cfg(fuzzing)` puts a mock cipher in place
+//! of the real one; `tests/corpus.rs` replays what was found with the real one.
+
+mod craft;
+mod handshake;
+mod input;
+mod layouts;
+mod live;
+mod parties;
+mod seeds;
+
+pub use self::handshake::handshake;
+pub use self::layouts::{
+    credential, finish_block, frames, hello, record_header, reply, reply_block,
+};
+pub use self::live::session;
+pub use self::seeds::{TARGETS, seeds};
