@@ -123,7 +123,7 @@ impl Session {
         };
         let link = match header.kind {
             RecordType::Hello => LinkId::NONE,
-            RecordType::NoSession => self.remote,
+            RecordType::NoSession if self.side == Side::Initiator => self.remote,
             _ => self.link,
         };
         if header.link != link {
