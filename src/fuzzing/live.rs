@@ -273,6 +273,8 @@ impl World {
     fn drain(&mut self, role: Role) {
         if self.end(role).drain() {
             self.provide_seed(role);
+            // A share that cannot be answered ends the session.
+            self.end(role).drain();
         }
     }
 
