@@ -90,15 +90,16 @@ job_features() { # each feature alone, all together, and the fuzz targets compil
 
 job_examples() { # run every example; echo alone, echo_backend with echo_agent, no_runtime
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    backend=
+    trap 'rm -rf "$work"; [ -z "$backend" ] || kill "$backend" 2>/dev/null || true' EXIT
 
     timeout 300 cargo run --locked --example echo | tee "$work/echo"
-    wanted "$work/echo" agent backend wire
+    wanted "$work/echo" '^backend: ' '^agent: ' '^heard: ' '^wire: ' 'holds 0 of the'
 
     cargo build --locked -p waxwire --examples
     if [ -f examples/no_runtime.rs ]; then
         timeout 60 "$binaries/examples/no_runtime" | tee "$work/no_runtime"
-        wanted "$work/no_runtime" .
+        wanted "$work/no_runtime" 'on both sides: true'
     fi
     [ ! -f examples/echo_backend.rs ] || two_processes
 }
@@ -156,6 +157,14 @@ job_model() { # the Verifpal models of the handshake and their negative controls
     bash proto-spec/model/run.sh
 }
 
+job_interop() { # the second implementation, in Python, replays every vector
+    local venv=${CARGO_TARGET_DIR:-target}/interop
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/python" -c 'import cryptography' 2>/dev/null ||
+        "$venv/bin/pip" install --quiet 'cryptography==50.0.2'
+    "$venv/bin/python" proto-spec/vectors/check.py
+}
+
 job_mutants() { # mutation tests of crypto, wire and session; a survivor needs a test or a reason
     tool cargo-mutants 27.1.0 cargo mutants --version
     local extra
@@ -169,11 +178,13 @@ job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and
     cargo bench --locked --bench session --features aws-lc
 }
 
-# Starts the backend, runs the agent with the arguments that the backend prints for it, and wants
-# each typed line back.
+# Makes the agent's key, starts a backend that admits it, runs the agent with the arguments that the
+# backend prints, and wants each typed line back.
 two_processes() {
-    local backend agent=() status=0
-    "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" \
+    local pin agent=() status=0
+    timeout 60 "$binaries/examples/echo_agent" --key "$work/agent.pem" >"$work/key"
+    pin=$(sed -n 's/^agent key //p' "$work/key")
+    "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" --agent "$pin" \
         >"$work/backend" 2>&1 &
     backend=$!
     for _ in $(seq 100); do
@@ -184,14 +195,19 @@ two_processes() {
         printf 'first line\nsecond line\n' |
             timeout 60 "$binaries/examples/echo_agent" "${agent[@]}" --key "$work/agent.pem" \
                 >"$work/agent" 2>&1 || status=$?
+        # A stranger knows where the backend is, and is refused.
+        ! timeout 60 "$binaries/examples/echo_agent" "${agent[@]}" --key "$work/other.pem" \
+            </dev/null >"$work/stranger" 2>&1 || fail "an agent that was not admitted got in"
     fi
     kill "$backend" || fail "echo_backend ended by itself: $(cat "$work/backend")"
     wait "$backend" || true
+    backend=
     sed 's/^/backend | /' "$work/backend"
     [ ${#agent[@]} -gt 0 ] || fail "echo_backend printed no line with 'echo_agent -- ARGUMENTS'"
     sed 's/^/agent   | /' "$work/agent"
     [ "$status" = 0 ] || fail "echo_agent ended with exit code $status"
-    wanted "$work/agent" 'first line' 'second line'
+    wanted "$work/agent" '^echo: first line' '^echo: second line'
+    wanted "$work/backend" 'is not pinned'
     local key
     for key in "$work/backend.pem" "$work/agent.pem"; do
         [ "$(stat -c %a "$key")" = 600 ] || fail "$key is readable by others"

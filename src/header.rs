@@ -2,9 +2,7 @@
 //! body; all of it is authenticated with the body that follows.
 
 use crate::ids::LinkId;
-use crate::limits::{
-    COOKIE_BYTES, HANDSHAKE_BYTES, HELLO_BYTES, HELLO_BYTES_MIN, RECORD_BYTES_MAX, SEQ_END,
-};
+use crate::limits::{COOKIE_BYTES, HANDSHAKE_BYTES, HELLO_BYTES, HELLO_BYTES_MIN, SEQ_END};
 
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 24;
@@ -14,6 +12,9 @@ pub const TAG_BYTES: usize = 16;
 pub const VERSION: u8 = 1;
 
 const BODY_MIN: usize = 16;
+/// What the field holds; a plaintext of [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX) and
+/// its tag.
+const DATA_MAX: usize = u16::MAX as usize;
 
 /// What a record is for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -114,7 +115,7 @@ impl RecordType {
             Self::Hello => (HELLO_BYTES_MIN, HELLO_BYTES),
             Self::Reply | Self::Finish => (BODY_MIN, HANDSHAKE_BYTES),
             Self::Retry => (BODY_MIN, COOKIE_BYTES + 2),
-            Self::Data => (BODY_MIN, RECORD_BYTES_MAX + TAG_BYTES),
+            Self::Data => (BODY_MIN, DATA_MAX),
             Self::Reject | Self::NoSession => (BODY_MIN, BODY_MIN),
         }
     }
@@ -191,12 +192,185 @@ impl Header {
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         let [first, _, rest @ ..] = &mut out;
-        *first = VERSION << 4 | self.kind.bits();
+        *first = (VERSION << 4) + self.kind.bits();
         let fields = (self.length.to_be_bytes().into_iter())
             .chain(self.link.0)
             .chain(self.epoch.to_be_bytes())
             .chain(self.seq.to_be_bytes());
         rest.iter_mut().zip(fields).for_each(|(slot, byte)| *slot = byte);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::RECORD_BYTES_MAX;
+
+    /// Type, its number, least and most bytes of a body (proto-spec 02-records, 2.1).
+    const TYPES: [(RecordType, u8, u16, u16); 7] = [
+        (RecordType::Hello, 1, 1_280, 4_096),
+        (RecordType::Reply, 2, 16, 8_192),
+        (RecordType::Finish, 3, 16, 8_192),
+        (RecordType::Retry, 4, 16, 66),
+        (RecordType::Data, 5, 16, 65_535),
+        (RecordType::Reject, 7, 16, 16),
+        (RecordType::NoSession, 8, 16, 16),
+    ];
+
+    #[test]
+    fn a_header_stands_as_the_table_draws_it() {
+        let link = LinkId([1, 2, 3, 4, 5, 6, 7, 8]);
+        let header = Header {
+            kind: RecordType::Data,
+            length: 0x0910,
+            link,
+            epoch: 0x0b0c_0d0e,
+            seq: 0x0102_0304_0506_0708,
+        };
+        let bytes = [
+            0x15, 0, 9, 0x10, 1, 2, 3, 4, 5, 6, 7, 8, 0x0b, 0x0c, 0x0d, 0x0e, 1, 2, 3, 4, 5, 6, 7,
+            8,
+        ];
+        assert_eq!(header.encode(), bytes);
+        assert_eq!(Header::decode(&bytes), Ok(header));
+        assert_eq!(header.record_bytes(), 24 + 0x0910);
+        let hello = Header::handshake(RecordType::Hello, link, 1_280);
+        assert_eq!(
+            hello,
+            Header { kind: RecordType::Hello, length: 1_280, link, epoch: 0, seq: 0 }
+        );
+    }
+
+    /// proto-spec, steps 3, 5 and 6.
+    #[test]
+    fn each_type_has_its_number_and_its_bounds() {
+        for (kind, number, least, most) in TYPES {
+            assert_eq!(at(kind, least).encode()[0], 0x10 + number);
+            for length in [least, most] {
+                assert_eq!(Header::decode(&at(kind, length).encode()), Ok(at(kind, length)));
+            }
+            let below = Header::decode(&at(kind, least - 1).encode());
+            assert_eq!(below, Err(HeaderError::TooShort), "{kind:?}");
+            if let Some(beyond) = most.checked_add(1) {
+                let above = Header::decode(&at(kind, beyond).encode());
+                assert_eq!(above, Err(HeaderError::TooLarge), "{kind:?}");
+            }
+        }
+        assert_eq!(RECORD_BYTES_MAX + TAG_BYTES, usize::from(u16::MAX));
+    }
+
+    /// proto-spec, step 3.
+    #[test]
+    fn a_type_that_is_not_in_the_table_is_unknown() {
+        for number in 0..16 {
+            let mut bytes = at(RecordType::Data, 16).encode();
+            bytes[0] = 0x10 + number;
+            let unknown = Header::decode(&bytes) == Err(HeaderError::UnknownType(number));
+            assert_eq!(unknown, TYPES.iter().all(|row| row.1 != number), "type {number}");
+        }
+    }
+
+    /// proto-spec, step 2.
+    #[test]
+    fn another_version_is_named() {
+        for version in (0..16).filter(|version| *version != VERSION) {
+            let mut bytes = at(RecordType::Data, 16).encode();
+            bytes[0] = version << 4 | 5;
+            assert_eq!(Header::decode(&bytes), Err(HeaderError::UnsupportedVersion(version)));
+        }
+    }
+
+    /// proto-spec, step 4.
+    #[test]
+    fn each_flag_is_reserved() {
+        for bit in 0..8 {
+            let mut bytes = at(RecordType::Data, 16).encode();
+            bytes[1] = 1 << bit;
+            assert_eq!(Header::decode(&bytes), Err(HeaderError::ReservedBits));
+        }
+    }
+
+    /// proto-spec, step 7.
+    #[test]
+    fn only_data_has_an_epoch_and_a_position() {
+        for (kind, _, least, _) in TYPES {
+            for (epoch, seq) in [(1, 0), (u32::MAX, 0), (0, 1), (0, SEQ_END), (1, 1)] {
+                let read = Header::decode(&Header { epoch, seq, ..at(kind, least) }.encode());
+                if kind != RecordType::Data {
+                    assert_eq!(read, Err(HeaderError::NonzeroPosition), "{kind:?} {epoch} {seq}");
+                } else if seq < SEQ_END {
+                    assert_eq!(read.map(|header| (header.epoch, header.seq)), Ok((epoch, seq)));
+                }
+            }
+        }
+    }
+
+    /// proto-spec, step 8.
+    #[test]
+    fn the_last_position_is_read_and_the_next_is_not() {
+        let last = Header { seq: (1 << 62) - 1, ..at(RecordType::Data, 16) };
+        assert_eq!(Header::decode(&last.encode()), Ok(last));
+        for seq in [1 << 62, 1 << 63, u64::MAX] {
+            let beyond = Header { seq, ..at(RecordType::Data, 16) };
+            assert_eq!(Header::decode(&beyond.encode()), Err(HeaderError::SequenceExhausted));
+        }
+    }
+
+    /// proto-spec: of several broken rules, the first is named.
+    #[test]
+    fn the_rules_are_judged_in_their_order() {
+        let mut bytes = [0xff; HEADER_BYTES];
+        assert_eq!(Header::decode(&bytes[..23]), Err(HeaderError::Truncated));
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::UnsupportedVersion(15)));
+        bytes[0] = 0x1f;
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::UnknownType(15)));
+        bytes[0] = 0x12;
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::ReservedBits));
+        bytes[1] = 0;
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::TooLarge));
+        bytes[2..4].copy_from_slice(&15_u16.to_be_bytes());
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::TooShort));
+        bytes[2..4].copy_from_slice(&16_u16.to_be_bytes());
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::NonzeroPosition));
+        bytes[0] = 0x15;
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::SequenceExhausted));
+    }
+
+    /// proto-spec.
+    #[test]
+    fn a_message_is_exactly_one_record() {
+        let header = at(RecordType::Data, 20);
+        let mut record = header.encode().to_vec();
+        record.resize(header.record_bytes(), 0);
+        assert_eq!(Header::of_record(&record), Ok(header));
+        for length in 0..record.len() {
+            assert_eq!(Header::of_record(&record[..length]), Err(HeaderError::Truncated));
+        }
+        record.push(0);
+        assert_eq!(Header::of_record(&record), Err(HeaderError::TrailingBytes));
+        assert_eq!(Header::decode(&record), Ok(header));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same(
+            first in 0x11_u8..0x19,
+            flags in prop_oneof![9 => Just(0_u8), 1 => any::<u8>()],
+            length in prop_oneof![Just(16_u16), any::<u16>()],
+            link in any::<[u8; 8]>(),
+            position in prop_oneof![Just([0; 12]), any::<[u8; 12]>()],
+        ) {
+            let bytes = [&[first, flags], &length.to_be_bytes()[..], &link, &position].concat();
+            if let Ok(header) = Header::decode(&bytes) {
+                prop_assert_eq!(&header.encode()[..], bytes);
+            }
+        }
+    }
+
+    fn at(kind: RecordType, length: u16) -> Header {
+        Header { kind, length, link: LinkId([7; 8]), epoch: 0, seq: 0 }
     }
 }

@@ -8,9 +8,6 @@
 
 use std::time::Duration;
 
-/// Bytes of a name (realm, peer id), at least one.
-pub const NAME_BYTES: usize = 64;
-
 /// Plaintext bytes of a DATA record unless the receiver announced another maximum. 16 KiB: at
 /// 10 Mbit/s a critical message waits 13 ms behind one such record.
 pub const RECORD_BYTES: usize = 16 * 1024;

@@ -2,7 +2,7 @@
    Long-term keys sign; X25519 and ML-KEM-768 shares are fresh. Dishonest identities exist: the CA certifies any
    key they show, also an honest one's.
 
-   Made with m4 from this file and one query file: m4 -DQUERY=q_sec.pv [-DSWITCH ...] handshake.pv.m4
+   Use with one query file: m4 -DQUERY=q_sec.pv [-DSWITCH ...] handshake.pv.m4
 
    Assumption switches (what the attacker is given):
      DHBROKEN    every X25519 secret, as soon as it exists
@@ -14,12 +14,9 @@
      CHAINLEAK   the chain secret, from the start (with CHAIN)
    Protocol switches (what differs from the handshake without a chain):
      CHAIN       chained resume: ES takes a secret of the pair, HELLO carries rid and binder
-     LOWPT       X25519 with a low-order point, no check
-     LOWCHECK    with LOWPT: refuse the low-order result
-     NOSIGTH     control: a signature covers the own X25519 share only
+     LOWPT       X25519 has a low-order point and nobody checks for it
+     NOSIGTH     control: a signature covers the signer's X25519 share only
      NOIDBIND    control: identities and audience are not under the signatures
-     NOFIN       no fin MAC
-     NOSEAL      the identity blocks are sent in clear
      SMALL       A only initiates, B only responds *)
 free c: channel.
 type host. type skey. type pkey. type exponent. type G. type kemsk. type kempk. type coins.
@@ -74,8 +71,6 @@ letfun cred(ca: skey, i: host, role: bitstring, p: pkey) = (i, role, realm, p, s
 define(`DH', ifdef(`LOWPT', `dhlow($1, $2)', `exp($1, $2)'))
 define(`SIGR', ifdef(`NOSIGTH', `(CsigR, g2b($2))', `(CsigR, $1)'))
 define(`SIGI', ifdef(`NOSIGTH', `(CsigI, g2b($2))', `(CsigI, $1)'))
-define(`SEAL', ifdef(`NOSEAL', `$3', `aenc($1, $2, $3)'))
-define(`OPEN', ifdef(`NOSEAL', `$3', `adec($1, $2, $3)'))
 define(`ES', ifdef(`CHAIN', `extract(zero, psk)', `extract(zero, zero)'))
 
 let initiator(ca: pkey, caS: skey) =
@@ -93,16 +88,15 @@ let initiator(ca: pkey, caS: skey) =
   out(c, hello);
   in(c, (gy: G, ct: bitstring, block2: bitstring));
   let ssx = DH(gy, x) in
-  ifdef(`LOWCHECK', `if ssx <> lo then')
   let thc = h((th0, hello, gy, ct)) in
   let hs = extract(xl(es, Lder, empty), (kdec(dk, ct), g2b(ssx))) in
-  let (credR: bitstring, sigR: bitstring, finR: bitstring) = OPEN(xl(hs, Lrhs, thc), thc, block2) in
+  let (credR: bitstring, sigR: bitstring, finR: bitstring) = adec(xl(hs, Lrhs, thc), thc, block2) in
   let (=idR, =backend, =realm, pkR: pkey, csig: bitstring) = credR in
   if vrfy(ca, (Ccred, idR, backend, realm, pkR), csig) = true then
   let ta = ifdef(`NOIDBIND', `h(thc)', `h((thc, credR))') in
   if vrfy(pkR, SIGR(ta, gy), sigR) = true then
   let tb = h((ta, sigR)) in
-  ifdef(`NOFIN', `', `if finR = hmac(xl(hs, Lrfin, thc), tb) then')
+  if finR = hmac(xl(hs, Lrfin, thc), tb) then
   let th2 = h((tb, finR)) in
   event ISawR(idI, idR, th2);
   let credI = cred(caS, idI, agent, pk(skI)) in
@@ -113,7 +107,7 @@ let initiator(ca: pkey, caS: skey) =
   let th3 = h((tb2, finI)) in
   let ms = extract(xl(hs, Lder, empty), zero) in
   event IRun(idI, idR, th3);
-  out(c, SEAL(xl(hs, Lihs, thc), th2, (credI, ifdef(`NOIDBIND', `accept', `pkR'), sigI, finI)));
+  out(c, aenc(xl(hs, Lihs, thc), th2, (credI, ifdef(`NOIDBIND', `accept', `pkR'), sigI, finI)));
   ifdef(`EPHLEAK', `out(c, (x, dk));')
   ( if idR = B ifdef(`SMALL', `', `|| idR = A') then out(c, aenc(xl(ms, Liap, th3), empty, secI)) )
   | ( in(c, m4: bitstring);
@@ -134,7 +128,6 @@ let responder(ca: pkey, caS: skey) =
   ifdef(`KEMBROKEN', `out(c, r);')
   let gy = exp(g, y) in
   let ssx = DH(gx, y) in
-  ifdef(`LOWCHECK', `if ssx <> lo then')
   let ct = kct(ek, r) in
   let thc = h((th0, hello, gy, ct)) in
   let hs = extract(xl(es, Lder, empty), (kss(ek, r), g2b(ssx))) in
@@ -145,9 +138,9 @@ let responder(ca: pkey, caS: skey) =
   let finR = hmac(xl(hs, Lrfin, thc), tb) in
   let th2 = h((tb, finR)) in
   event RRun(idR, th2);
-  out(c, (gy, ct, SEAL(xl(hs, Lrhs, thc), thc, (credR, sigR, finR))));
+  out(c, (gy, ct, aenc(xl(hs, Lrhs, thc), thc, (credR, sigR, finR))));
   in(c, block3: bitstring);
-  let (credI: bitstring, audience: ifdef(`NOIDBIND', `bitstring', `pkey'), sigI: bitstring, finI: bitstring) = OPEN(xl(hs, Lihs, thc), th2, block3) in
+  let (credI: bitstring, audience: ifdef(`NOIDBIND', `bitstring', `pkey'), sigI: bitstring, finI: bitstring) = adec(xl(hs, Lihs, thc), th2, block3) in
   ifdef(`NOIDBIND', `', `if audience = pk(skR) then')
   let (idI: host, =agent, =realm, pkI: pkey, csig: bitstring) = credI in
   ifdef(`CHAIN', `if idI = peer then')
@@ -155,7 +148,7 @@ let responder(ca: pkey, caS: skey) =
   let ta2 = ifdef(`NOIDBIND', `h(th2)', `h((th2, credI, pk(skR)))') in
   if vrfy(pkI, SIGI(ta2, gx), sigI) = true then
   let tb2 = h((ta2, sigI)) in
-  ifdef(`NOFIN', `', `if finI = hmac(xl(hs, Lifin, thc), tb2) then')
+  if finI = hmac(xl(hs, Lifin, thc), tb2) then
   let th3 = h((tb2, finI)) in
   let ms = extract(xl(hs, Lder, empty), zero) in
   event RAcc(idI, idR, th3);

@@ -156,10 +156,23 @@ pub(super) struct Decapsulator {
 
 impl Decapsulator {
     pub(super) fn generate(seed: &Seed) -> Self {
-        let made = if seed.is_reproducible() { reproducible(seed) } else { random() };
+        let made = if seed.is_reproducible() {
+            imported(&rustcrypto::Decapsulator::generate(seed))
+        } else {
+            random()
+        };
         match made {
             Some((key, public)) => Self { key, public },
             None => unreachable!("AWS-LC makes a key whenever it has memory"),
+        }
+    }
+
+    /// The key of `d || z`.
+    #[cfg(test)]
+    pub(super) fn of(material: &[u8; 64]) -> Self {
+        match imported(&rustcrypto::Decapsulator::of(material)) {
+            Some((key, public)) => Self { key, public },
+            None => unreachable!("AWS-LC takes every key of FIPS 203"),
         }
     }
 
@@ -180,9 +193,8 @@ fn random() -> Option<(DecapsulationKey, Box<[u8]>)> {
     Some((key, Box::from(public.as_ref())))
 }
 
-fn reproducible(seed: &Seed) -> Option<(DecapsulationKey, Box<[u8]>)> {
-    let made = rustcrypto::Decapsulator::generate(seed);
-    let key = DecapsulationKey::new(&ML_KEM_768, &*made.expanded()).ok()?;
+fn imported(made: &rustcrypto::Decapsulator) -> Option<(DecapsulationKey, Box<[u8]>)> {
+    let key = DecapsulationKey::new(&ML_KEM_768, &made.expanded()).ok()?;
     Some((key, made.public()))
 }
 

@@ -90,3 +90,118 @@ impl std::fmt::Debug for Identity {
         write!(f, "Identity({})", self.public.fingerprint())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use ed25519_dalek::pkcs8::PublicKeyBytes;
+
+    use super::*;
+
+    /// RFC 8410, 10.3: version 1, and version 2 with an attribute and the public key.
+    const V1: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+";
+    const V2: &str = "-----BEGIN PRIVATE KEY-----
+MHICAQEwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+oB8wHQYKKoZIhvcNAQkJFDEPDA1DdXJkbGUgQ2hhaXJzgSEAGb9ECWmEzf6FQbrB
+Z9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PRIVATE KEY-----
+";
+    const RFC_KEY: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+
+    #[test]
+    fn a_key_that_openssl_made_loads() {
+        let pem = openssl(&["genpkey", "-algorithm", "ed25519"], b"");
+        let pem = String::from_utf8(pem).expect("text");
+        let identity = Identity::from_pem(&pem).expect("a key");
+        let spki = openssl(&["pkey", "-pubout", "-outform", "DER"], pem.as_bytes());
+        assert!(spki.ends_with(identity.public_key().as_bytes()));
+        assert_eq!(*identity.to_pem(), pem);
+    }
+
+    #[test]
+    fn openssl_reads_our_key() {
+        let identity = identity();
+        let pem = identity.to_pem();
+        let spki = openssl(&["pkey", "-pubout", "-outform", "DER"], pem.as_bytes());
+        assert!(spki.ends_with(identity.public_key().as_bytes()));
+        assert_eq!(openssl(&["pkey"], pem.as_bytes()), pem.as_bytes());
+    }
+
+    #[test]
+    fn both_versions_of_the_standard_load() {
+        for pem in [V1, V2] {
+            let identity = Identity::from_pem(pem).expect("a key");
+            assert_eq!(hex::encode(identity.public_key().to_bytes()), RFC_KEY);
+            assert_eq!(*identity.to_pem(), V1);
+        }
+    }
+
+    #[test]
+    fn a_public_key_that_is_not_the_private_keys_is_refused() {
+        let identity = identity();
+        let with_public = |public: [u8; 32]| {
+            let pair = KeypairBytes {
+                secret_key: *identity.secret.bytes(),
+                public_key: Some(PublicKeyBytes(public)),
+            };
+            pair.to_pkcs8_pem(LineEnding::LF).expect("it encodes")
+        };
+        let right = with_public(identity.public.to_bytes());
+        assert_eq!(Identity::from_pem(&right).map(|read| read.public), Ok(identity.public.clone()));
+        let mut other = identity.public.to_bytes();
+        other[31] ^= 0x80;
+        let wrong = with_public(other);
+        assert_eq!(Identity::from_pem(&wrong).err(), Some(PemError::Mismatch));
+    }
+
+    #[test]
+    fn text_that_is_no_key_of_ours_is_refused() {
+        let other = openssl(&["genpkey", "-algorithm", "x25519"], b"");
+        let other = String::from_utf8(other).expect("text");
+        let sealed = V1.replace("PRIVATE", "ENCRYPTED PRIVATE");
+        let public = V1.replace("PRIVATE", "PUBLIC");
+        let cut = V1.replace("dVhC", "");
+        for text in ["", "MC4CAQAwBQYDK2VwBCIEINTu", &other, &sealed, &public, &cut, &V1[1..]] {
+            assert_eq!(Identity::from_pem(text).err(), Some(PemError::NotAKey), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_seed_makes_one_identity() {
+        let (first, again) = (identity(), identity());
+        assert_eq!(first.public_key(), again.public_key());
+        let other = Identity::from_seed(Seed::dangerous_reproducible([2; 32]));
+        assert_ne!(first.public_key(), other.public_key());
+    }
+
+    #[test]
+    fn an_identity_prints_its_fingerprint() {
+        let identity = identity();
+        let expected = format!("Identity({})", identity.public_key().fingerprint());
+        assert_eq!(format!("{identity:?}"), expected);
+    }
+
+    fn identity() -> Identity {
+        Identity::from_seed(Seed::dangerous_reproducible([1; 32]))
+    }
+
+    /// What `openssl` prints. `./ci.sh setup` installs it.
+    fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let command = Command::new("openssl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = command.expect("openssl is installed");
+        child.stdin.take().expect("a pipe").write_all(input).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+}

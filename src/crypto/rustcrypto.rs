@@ -93,7 +93,11 @@ pub(super) struct Decapsulator(Box<ml_kem::ml_kem_768::DecapsulationKey>);
 
 impl Decapsulator {
     pub(super) fn generate(seed: &Seed) -> Self {
-        let material = seed.draw::<64>("ml-kem key");
+        Self::of(&seed.draw("ml-kem key"))
+    }
+
+    /// The key of `d || z`.
+    pub(super) fn of(material: &[u8; 64]) -> Self {
         Self(Box::new(ml_kem::ml_kem_768::DecapsulationKey::from_seed((*material).into())))
     }
 
@@ -118,8 +122,12 @@ impl Decapsulator {
 
 /// A ciphertext for `public` and the secret in it, unless `public` is no ML-KEM-768 key.
 pub(super) fn encapsulate(public: &[u8], seed: &Seed) -> Option<(Box<[u8]>, Secret)> {
+    encapsulate_of(public, &seed.draw("ml-kem message"))
+}
+
+/// The same for a given `m`.
+pub(super) fn encapsulate_of(public: &[u8], material: &[u8; 32]) -> Option<(Box<[u8]>, Secret)> {
     let key = ml_kem::EncapsulationKey::<MlKem768>::new(public.try_into().ok()?).ok()?;
-    let material = seed.draw::<32>("ml-kem message");
     let (ciphertext, shared) = key.encapsulate_deterministic(&(*material).into());
     Some((Box::from(ciphertext.as_slice()), Secret::new(shared.into())))
 }

@@ -82,3 +82,90 @@ pub(crate) fn extract(salt: &[u8], material: &[u8]) -> Secret {
     prk.as_mut_slice().zeroize();
     secret
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hash::mac;
+    use super::*;
+
+    /// RFC 5869, A.1 to A.3.
+    #[test]
+    fn extract_is_the_standard_one() {
+        let (material, salt): (Vec<u8>, Vec<u8>) = ((0..0x50).collect(), (0x60..0xb0).collect());
+        let cases: [(&[u8], &[u8], &str); 3] = [
+            (
+                &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+                &[0x0b; 22],
+                "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5",
+            ),
+            (&salt, &material, "06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244"),
+            (&[], &[0x0b; 22], "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04"),
+        ];
+        for (salt, material, expected) in cases {
+            assert_eq!(hex::encode(extract(salt, material).bytes()), expected);
+        }
+    }
+
+    /// RFC 5869, 2.3: T(1) = HMAC(prk, info || 1), T(2) = HMAC(prk, T(1) || info || 2).
+    #[test]
+    fn expand_is_the_standard_one_over_the_label_as_drawn() {
+        let secret = Secret::new([0x22; 32]);
+        let info = b"\x00\x28\x0fwaxwire/1 label\x03ctx";
+        let first = mac(secret.bytes(), &[info, &[1]]);
+        let second = mac(secret.bytes(), &[&first, info, &[2]]);
+        let mut out = [0; 40];
+        assert_eq!(secret.expand("label", b"ctx", &mut out), Ok(()));
+        assert_eq!(out[..32], first);
+        assert_eq!(out[32..], second[..8]);
+        let derived: [u8; 40] = secret.derive_bytes("label", b"ctx");
+        assert_eq!(derived, out);
+    }
+
+    /// proto-spec 01-terms, 1.6.
+    #[test]
+    fn the_check_values_come_out() {
+        let secret = Secret::new([0x22; 32]);
+        let info = hex::decode("00200d776178776972652f31206b657900").expect("hex");
+        assert_eq!(secret.derive("key", b"").bytes(), &mac(secret.bytes(), &[&info, &[1]]));
+        for (label, expected) in [
+            ("key", "8ddc0029dde58d3126be75cdaaba6627814a6e8ab3e7f6353ace26ec3a2b5d46"),
+            ("upd", "9ce258563853450bc1b11beb2499a81e6dbe72e18aa6c46fa71fc90559acb66a"),
+        ] {
+            assert_eq!(hex::encode(secret.derive(label, b"").bytes()), expected);
+        }
+        let iv: [u8; 12] = secret.derive_bytes("iv", b"");
+        assert_eq!(hex::encode(iv), "1ce633e90a622525671baf0c");
+    }
+
+    /// proto-spec [H-14], and the bounds of XL (01-terms, 1.4).
+    #[test]
+    fn what_is_too_long_is_an_error_and_never_shorter() {
+        let secret = Secret::new([1; 32]);
+        let (label, context) = ("l".repeat(246), [0; 256]);
+        let expand = |label: &str, context: &[u8], length| {
+            let mut out = vec![0; length];
+            let done = secret.expand(label, context, &mut out);
+            assert_eq!(out.iter().any(|byte| *byte != 0), done.is_ok() && length > 0);
+            done
+        };
+        assert_eq!(expand("", b"", 0), Ok(()));
+        assert_eq!(expand(&label[..245], &context[..255], 8_160), Ok(()));
+        assert_eq!(expand("l", b"", 8_161), Err(ExportError));
+        assert_eq!(expand("l", b"", 65_536), Err(ExportError));
+        assert_eq!(expand(&label, b"", 1), Err(ExportError));
+        assert_eq!(expand("l", &context, 1), Err(ExportError));
+    }
+
+    #[test]
+    #[should_panic(expected = "too long")]
+    fn a_label_of_our_own_that_is_too_long_stops_the_program() {
+        let _ = Secret::new([1; 32]).derive(&"l".repeat(246), b"");
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let secret = Secret::new([0xab; 32]);
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+        assert_eq!(secret.duplicate().bytes(), &[0xab; 32]);
+    }
+}

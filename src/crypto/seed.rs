@@ -53,3 +53,31 @@ impl std::fmt::Debug for Seed {
         f.write_str("Seed(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_other_bytes_for_each_purpose_and_the_same_for_one() {
+        let seed = Seed::dangerous_reproducible([1; 32]);
+        let again = Seed::fresh(Zeroizing::new([1; 32]));
+        let other = Seed::fresh(Zeroizing::new([2; 32]));
+        assert_eq!(*seed.draw::<32>("a"), *again.draw::<32>("a"));
+        assert_ne!(*seed.draw::<32>("a"), *seed.draw::<32>("b"));
+        assert_ne!(*seed.draw::<32>("a"), *other.draw::<32>("a"));
+        assert_ne!(*seed.draw::<32>("a"), [1; 32]);
+        assert_ne!(seed.draw::<64>("a")[..32], seed.draw::<32>("a")[..]);
+    }
+
+    #[test]
+    fn only_a_seed_that_says_so_is_reproducible() {
+        assert!(Seed::dangerous_reproducible([1; 32]).is_reproducible());
+        assert!(!Seed::fresh(Zeroizing::new([1; 32])).is_reproducible());
+    }
+
+    #[test]
+    fn a_seed_is_never_printed() {
+        assert_eq!(format!("{:?}", Seed::dangerous_reproducible([0xab; 32])), "Seed(..)");
+    }
+}

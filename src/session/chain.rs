@@ -7,7 +7,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::error::HandshakeError;
-use crate::crypto::{PublicKey, Secret};
+use crate::crypto::{PublicKey, Secret, same};
 use crate::ids::Generation;
 use crate::limits::{CHAIN_LIFE, CHAINS};
 use crate::time::UnixTime;
@@ -68,7 +68,8 @@ impl InitiatorChain {
         self
     }
 
-    /// A copy, for a second handshake at the same time.
+    /// A copy, for another attempt should this one fail. Two handshakes at once from the same chain
+    /// end in [`HandshakeError::Superseded`] for one of them.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let secrets = self.secrets.iter().map(Secret::duplicate).collect();
@@ -126,7 +127,6 @@ pub(super) struct Candidate {
     pub secret: Secret,
     pub peer: [u8; 32],
     pub generation: Generation,
-    pub forked: bool,
 }
 
 /// The step that a finished handshake wants to take on its peer's chain.
@@ -140,7 +140,6 @@ pub struct Succession {
 pub(super) struct Resumed {
     pub generation: Generation,
     pub secret: Secret,
-    pub forked: bool,
 }
 
 struct Record {
@@ -197,7 +196,6 @@ impl ChainBook {
                 secret: secret.duplicate(),
                 peer: *peer,
                 generation: record.generation,
-                forked: !is_current && record.confirmed,
             })
         })
     }
@@ -211,15 +209,22 @@ impl ChainBook {
     /// [`HandshakeError::ResumeForked`] if the peer continued a chain whose successor it had
     /// confirmed, [`HandshakeError::ResumeUnknown`] if policy requires the chain of a known peer
     /// and it was not continued. The handshake is then over.
+    ///
+    /// Under [`Continuity::Off`] nothing is stored, and the generation is zero.
     pub fn advance(
         &mut self,
         step: Succession,
         continuity: Continuity,
         now: UnixTime,
     ) -> Result<Generation, HandshakeError> {
+        if continuity == Continuity::Off {
+            return Ok(Generation::default());
+        }
         match (&step.resumed, self.by_peer.get(&step.peer)) {
             (Some(resumed), Some(record)) if record.generation == resumed.generation => {
-                if resumed.forked {
+                // Judged now, not when it was found: it may have been confirmed in between.
+                let is_current = same(record.current.bytes(), resumed.secret.bytes());
+                if record.confirmed && !is_current {
                     return Err(HandshakeError::ResumeForked);
                 }
             }
@@ -281,5 +286,81 @@ impl ChainBook {
 impl fmt::Debug for ChainBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ChainBook({} chains)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(peer: u32, newest: u8) -> Succession {
+        let mut bytes = [newest; 32];
+        let mut secret = [newest; 32];
+        for (index, byte) in peer.to_be_bytes().into_iter().enumerate() {
+            (bytes[index], secret[index]) = (byte, byte);
+        }
+        Succession { peer: bytes, newest: Secret::new(secret), resumed: None }
+    }
+
+    fn knows(book: &ChainBook, peer: u32, now: UnixTime) -> bool {
+        let rid = Rid::of(&step(peer, 0).newest);
+        book.find([rid].into_iter(), now).is_some()
+    }
+
+    #[test]
+    fn a_full_book_forgets_the_chain_that_expires_first() {
+        let mut book = ChainBook::new();
+        let bound = u32::try_from(CHAINS).unwrap();
+        // The last key is the stalest, so the order of keys is not that of time.
+        let at = |peer: u32| UnixTime::from_secs(1_000_000 - u64::from(peer));
+        for peer in 0..bound {
+            book.advance(step(peer, 0), Continuity::Prefer, at(peer)).unwrap();
+        }
+        assert_eq!(book.len(), CHAINS);
+        let stalest = bound - 1;
+        let now = at(0);
+        assert!(knows(&book, stalest, now));
+        book.advance(step(bound, 0), Continuity::Prefer, now).unwrap();
+        assert_eq!(book.len(), CHAINS);
+        assert!(knows(&book, bound, now) && knows(&book, 0, now) && !knows(&book, stalest, now));
+        // A peer that is known already takes no other's place.
+        book.advance(step(0, 0), Continuity::Prefer, now).unwrap();
+        assert!(knows(&book, stalest - 1, now));
+        assert_eq!((book.by_expiry.len(), book.by_rid.len()), (CHAINS, CHAINS));
+    }
+
+    #[test]
+    fn an_expired_chain_is_not_found_but_its_peer_is_known() {
+        let mut book = ChainBook::new();
+        let made = UnixTime::from_secs(1_000);
+        book.advance(step(7, 0), Continuity::Prefer, made).unwrap();
+        let last = made.after(CHAIN_LIFE);
+        assert!(knows(&book, 7, last));
+        let after = UnixTime::from_secs(last.as_secs() + 1);
+        assert!(!knows(&book, 7, after));
+        let refused = book.advance(step(7, 0), Continuity::Require, after);
+        assert_eq!(refused, Err(HandshakeError::ResumeUnknown));
+        assert_eq!(book.len(), 1);
+    }
+
+    #[test]
+    fn confirming_an_old_generation_changes_nothing() {
+        let mut book = ChainBook::new();
+        let now = UnixTime::from_secs(1_000);
+        let key = crate::crypto::Identity::from_seed(crate::crypto::Seed::dangerous_reproducible(
+            [1; 32],
+        ));
+        let peer = key.public_key();
+        let step = |newest| Succession {
+            peer: peer.to_bytes(),
+            newest: Secret::new([newest; 32]),
+            resumed: None,
+        };
+        let first = book.advance(step(1), Continuity::Prefer, now).unwrap();
+        let second = book.advance(step(2), Continuity::Prefer, now).unwrap();
+        book.confirm(peer, first);
+        assert!(!book.by_peer[peer.as_bytes()].confirmed);
+        book.confirm(peer, second);
+        assert!(book.by_peer[peer.as_bytes()].confirmed);
     }
 }

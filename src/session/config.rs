@@ -94,7 +94,8 @@ impl Config {
         Ok(self)
     }
 
-    /// Suites allowed, preferred first. Default: [`Suite::Hybrid`] only.
+    /// Suites allowed, in any order: [`Suite::Hybrid`] is preferred wherever it is among them.
+    /// Default: [`Suite::Hybrid`] only.
     ///
     /// # Errors
     ///
@@ -109,6 +110,7 @@ impl Config {
                 self.suites.push(*suite);
             }
         }
+        self.suites.sort_by_key(|suite| suite.to_u16());
         Ok(self)
     }
 
@@ -155,12 +157,19 @@ impl Config {
         Ok(self)
     }
 
-    /// Says that an earlier attempt with a better suite was rejected. A responder that could have
-    /// served it then knows that someone else rejected it, and refuses.
+    /// Says that an earlier attempt with a better suite was rejected: an initiator then offers all
+    /// its suites and sends the share of the least. A responder that could have served a better one
+    /// knows that someone else rejected it, and refuses.
     #[must_use]
     pub fn as_fallback(mut self) -> Self {
         self.fallback = true;
         self
+    }
+
+    /// Whether a chain of sessions must continue.
+    #[must_use]
+    pub fn continuity(&self) -> Continuity {
+        self.continuity
     }
 
     /// The key this side proves itself with.

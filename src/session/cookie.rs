@@ -1,7 +1,7 @@
 //! Cookies: proof, kept by the asker, that a HELLO came from where it says. Costs the responder no
 //! memory.
 
-use crate::crypto::{Secret, Seed, hash, mac, same};
+use crate::crypto::{Secret, Seed, mac, same};
 use crate::limits::COOKIE_TIME;
 use crate::time::UnixTime;
 
@@ -18,7 +18,7 @@ impl CookieKey {
         Self(Secret::new(*seed.draw("cookie key")))
     }
 
-    /// The cookie for what `hello` says, from `source`.
+    /// The cookie for a HELLO whose statement hashes to `hello`, from `source`.
     pub(super) fn make(&self, source: &[u8], hello: &[u8], now: UnixTime) -> [u8; COOKIE_LENGTH] {
         self.of_bucket(source, hello, bucket(now))
     }
@@ -40,7 +40,8 @@ impl CookieKey {
     fn of_bucket(&self, source: &[u8], hello: &[u8], bucket: u32) -> [u8; COOKIE_LENGTH] {
         let bucket = bucket.to_be_bytes();
         let key = self.0.derive("cookie", &bucket);
-        let tag = mac(key.bytes(), &[&hash(&[source, hello]).0]);
+        let [.., high, low] = source.len().to_be_bytes();
+        let tag = mac(key.bytes(), &[&[high, low], source, hello]);
         let mut bytes = [VERSION].into_iter().chain(bucket).chain(tag);
         std::array::from_fn(|_| bytes.next().unwrap_or(0))
     }

@@ -196,6 +196,11 @@ impl Credentials {
     pub fn with_issuer(leaf: Credential, issuer: Credential) -> Self {
         Self { leaf, issuer: Some(issuer) }
     }
+
+    /// The leaf, then its issuer.
+    pub(super) fn chain(&self) -> impl Iterator<Item = &Credential> {
+        std::iter::once(&self.leaf).chain(&self.issuer)
+    }
 }
 
 /// What a new credential says.

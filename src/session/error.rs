@@ -18,7 +18,10 @@ pub enum HandshakeError {
     /// The record's header breaks a rule.
     #[error(transparent)]
     Header(#[from] HeaderError),
-    /// Another record than the one that must come now, or one for another link.
+    /// The record is for a link that is not this handshake's. It is not answered.
+    #[error("record is for another link")]
+    UnknownLink,
+    /// Another record than the one that must come now.
     #[error("a record came that may not come now")]
     UnexpectedRecord,
     /// The message breaks its layout.
@@ -125,12 +128,14 @@ impl From<ExchangeError> for HandshakeError {
 }
 
 impl HandshakeError {
-    /// What the initiator on `link` is answered: nothing if it never knocked rightly, one and the
-    /// same refusal for every cause after that.
+    /// What the initiator on `link` is answered: nothing if it never knocked rightly, did not
+    /// address this responder, or let the deadline pass; one and the same refusal for every cause
+    /// after that. An initiator answers nothing, whatever failed.
     #[must_use]
     pub fn rejection(&self, link: LinkId) -> Option<[u8; 40]> {
         let (code, retry_after_ms) = match self {
-            Self::BadKnock | Self::Header(_) => return None,
+            Self::BadKnock | Self::Header(_) | Self::UnknownLink | Self::TimedOut => return None,
+            Self::MalformedRetry | Self::Rejected { .. } => return None,
             Self::Busy => (CloseCode::Busy, 1_000),
             _ => (CloseCode::Refused, 0),
         };

@@ -1,8 +1,8 @@
 //! Who may cost this side a key exchange. Stands between the knock and the first public-key
 //! operation; knows sources and counts, no keys of peers.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::cookie::CookieKey;
@@ -53,15 +53,49 @@ pub enum Verdict {
 
 /// Counts handshakes under way and their rate, by source.
 ///
-/// Bounds: 1 024 half-open in all, 16 a prefix; 32 HELLOs a second and prefix on average, 64 at
-/// once. Above half of the total, or where the transport proves no address, a HELLO must bring a
-/// cookie first. Memory: at most 16 384 prefixes of about 100 bytes.
+/// Above half of all places, or where the transport proves no address, a HELLO must bring a cookie
+/// first. Memory: at most 16 384 prefixes of about 100 bytes.
 #[derive(Debug)]
 pub struct Gate {
     cookies: CookieKey,
+    limits: GateLimits,
     total: usize,
     prefixes: BTreeMap<Source, Prefix>,
     by_time: BTreeSet<(Instant, Source)>,
+}
+
+/// How much a [`Gate`] lets through.
+///
+/// Behind a load balancer or a relay all agents come from its address: raise what holds for one
+/// prefix there to what holds for all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct GateLimits {
+    /// Handshakes under way in all. Default 1 024.
+    pub half_open: usize,
+    /// Handshakes under way from one prefix. Default 16.
+    pub half_open_per_prefix: u16,
+    /// Handshakes that one prefix may begin a second, on average. Default 32.
+    pub per_second: u32,
+    /// Handshakes that one prefix may begin at once after silence. Default 64.
+    pub burst: u32,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self {
+            half_open: HALF_OPEN,
+            half_open_per_prefix: HALF_OPEN_PER_PREFIX,
+            per_second: HELLOS_PER_SECOND,
+            burst: HELLO_BURST,
+        }
+    }
+}
+
+impl GateLimits {
+    fn interval(&self) -> Duration {
+        Duration::from_secs(1) / self.per_second.max(1)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,13 +105,19 @@ struct Prefix {
     due: Instant,
 }
 
-const INTERVAL: Duration = Duration::from_nanos(1_000_000_000 / HELLOS_PER_SECOND as u64);
-
 impl Gate {
     /// A gate whose cookies are made with `cookies`.
     #[must_use]
     pub fn new(cookies: CookieKey) -> Self {
-        Self { cookies, total: 0, prefixes: BTreeMap::new(), by_time: BTreeSet::new() }
+        let limits = GateLimits::default();
+        Self { cookies, limits, total: 0, prefixes: BTreeMap::new(), by_time: BTreeSet::new() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: GateLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Handshakes under way.
@@ -86,8 +126,8 @@ impl Gate {
         self.total
     }
 
-    /// Judges a HELLO from `source`. `proven` says whether the transport proves that the sender is
-    /// there (TCP does).
+    /// Judges a HELLO from `source`, and takes a place for it if it is to be answered. `proven` says
+    /// whether the transport proves that the sender is there (TCP does).
     ///
     /// # Errors
     ///
@@ -100,17 +140,37 @@ impl Gate {
         proven: Proven,
         now: Now,
     ) -> Result<Verdict, HandshakeError> {
+        match self.challenge(greeting, source, proven, now)? {
+            Some(retry) => Ok(Verdict::Retry(retry)),
+            None => self.admit(source, now.instant).map(Verdict::Answer),
+        }
+    }
+
+    /// Judges the cookie of a HELLO for which a place was taken already: the RETRY to send if it
+    /// must bring one first.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::CookieInvalid`] as in [`Gate::judge`].
+    pub fn challenge(
+        &self,
+        greeting: &Greeting,
+        source: Source,
+        proven: Proven,
+        now: Now,
+    ) -> Result<Option<bytes::Bytes>, HandshakeError> {
         let statement = greeting.cookie_statement();
         let brings = greeting.cookie();
         if !brings.is_empty() {
-            if !self.cookies.accepts(brings, &source.0, &statement, now.unix) {
-                return Err(HandshakeError::CookieInvalid);
-            }
-        } else if proven == Proven::No || self.total >= HALF_OPEN / 2 {
-            let cookie = self.cookies.make(&source.0, &statement, now.unix);
-            return Ok(Verdict::Retry(greeting.retry(&cookie)));
+            let ours = self.cookies.accepts(brings, &source.0, &statement, now.unix);
+            return if ours { Ok(None) } else { Err(HandshakeError::CookieInvalid) };
         }
-        self.admit(source, now.instant).map(Verdict::Answer)
+        let crowded = self.total >= self.limits.half_open / 2;
+        if proven == Proven::Yes && !crowded {
+            return Ok(None);
+        }
+        let cookie = self.cookies.make(&source.0, &statement, now.unix);
+        Ok(Some(greeting.retry(&cookie)))
     }
 
     /// Takes one place for a handshake from `source`, before anything of it is read.
@@ -119,19 +179,19 @@ impl Gate {
     ///
     /// [`HandshakeError::Busy`] over a bound.
     pub fn admit(&mut self, source: Source, now: Instant) -> Result<Ticket, HandshakeError> {
-        if self.total >= HALF_OPEN {
+        if self.total >= self.limits.half_open {
             return Err(HandshakeError::Busy);
         }
         let mut prefix = self.prefixes.get(&source).copied().unwrap_or_default();
-        if prefix.half_open >= HALF_OPEN_PER_PREFIX {
+        if prefix.half_open >= self.limits.half_open_per_prefix {
             return Err(HandshakeError::Busy);
         }
-        let burst = INTERVAL * (HELLO_BURST - 1);
-        if prefix.due > now.after(burst) {
+        let interval = self.limits.interval();
+        if prefix.due > now.after(interval * self.limits.burst.saturating_sub(1)) {
             return Err(HandshakeError::Busy);
         }
         self.by_time.remove(&(prefix.due, source));
-        prefix.due = prefix.due.max(now).after(INTERVAL);
+        prefix.due = prefix.due.max(now).after(interval);
         prefix.half_open += 1;
         self.total += 1;
         self.prefixes.insert(source, prefix);

@@ -99,9 +99,6 @@ impl Opener<'_> {
         }
         let record_bytes = record_bytes(&block.params)?;
         let claim = Claim::decode(block.identity)?;
-        if claim.key() == self.config.identity.public_key() {
-            return Err(HandshakeError::SelfConnection);
-        }
         let signed = text.get(..block.signed_bytes).unwrap_or_default();
         let signed = signed_transcript(self.side, &self.transcript, header, signed);
         let context = self.side.handshake_context();
@@ -112,6 +109,9 @@ impl Opener<'_> {
             return Err(HandshakeError::BadFinished);
         }
         let own = self.config.identity.public_key();
+        if claim.key() == own {
+            return Err(HandshakeError::SelfConnection);
+        }
         if block.audience.is_some_and(|audience| audience != *own.as_bytes()) {
             return Err(HandshakeError::AudienceMismatch);
         }
@@ -188,12 +188,18 @@ pub(super) fn expect(
     kind: RecordType,
     link: LinkId,
 ) -> Result<Header, HandshakeError> {
+    let header = addressed(record, link)?;
+    if header.kind == kind { Ok(header) } else { Err(HandshakeError::UnexpectedRecord) }
+}
+
+/// Checks that `record` is a whole record for `link`, or a HELLO, which is for none.
+pub(super) fn addressed(record: &[u8], link: LinkId) -> Result<Header, HandshakeError> {
     let header = Header::of_record(record)?;
-    if header.kind == kind && header.link == link {
-        Ok(header)
-    } else {
-        Err(HandshakeError::UnexpectedRecord)
-    }
+    let known = match header.kind {
+        RecordType::Hello => header.link == LinkId::NONE,
+        _ => header.link == link && link != LinkId::NONE,
+    };
+    if known { Ok(header) } else { Err(HandshakeError::UnknownLink) }
 }
 
 /// A record of our own, done.

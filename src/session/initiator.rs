@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::chain::{Continuity, InitiatorChain, Rid};
 use super::config::{Config, ConfigError};
 use super::error::HandshakeError;
-use super::handshake::{Opener, Sealer, begin, done, expect, header_of, sealed_bytes};
+use super::handshake::{Opener, Sealer, addressed, begin, done, expect, header_of, sealed_bytes};
 use super::keys::{Early, HandshakeKeys, transcript_start};
 use super::knock::Knock;
 use super::sealed::{Opening, Session};
@@ -18,7 +18,9 @@ use crate::header::{HEADER_BYTES, Header, RecordType, VERSION};
 use crate::ids::LinkId;
 use crate::limits::HANDSHAKE_TIME;
 use crate::time::{Instant, Now};
-use crate::wire::{HelloFields, HelloMarks, Reject, Reply, Retry, put_entry};
+use crate::wire::{
+    HelloFields, HelloMarks, Malformed, RESUME_ENTRY_BYTES, Reject, Reply, Retry, put_entry,
+};
 
 const EXTENSION_FALLBACK: u16 = 0x0001;
 
@@ -78,7 +80,11 @@ impl Initiator {
         seed: &Seed,
         now: Now,
     ) -> Result<(Self, Bytes), ConfigError> {
-        let suite = *config.suites.first().ok_or(ConfigError::NoSuite)?;
+        let suite = match config.fallback {
+            false => config.suites.first(),
+            true => config.suites.last(),
+        };
+        let suite = *suite.ok_or(ConfigError::NoSuite)?;
         let knock = config.first_knock()?;
         let chain = chain.filter(|_| config.continuity != Continuity::Off);
         let peer = chain.as_ref().map(InitiatorChain::peer);
@@ -118,11 +124,7 @@ impl Initiator {
         if now.instant > self.deadline {
             return Err(HandshakeError::TimedOut);
         }
-        let header = Header::of_record(record)?;
-        if header.link != self.link {
-            return Err(HandshakeError::UnexpectedRecord);
-        }
-        match header.kind {
+        match addressed(record, self.link)?.kind {
             RecordType::Reply => self.finish(record, now).map(Progress::Done),
             RecordType::Retry => self.retry(record),
             RecordType::Reject => Err(rejected(record)),
@@ -148,19 +150,16 @@ impl Initiator {
         let body = record.get_mut(HEADER_BYTES..).unwrap_or_default();
         let reply = Reply::decode(body)?;
         if reply.version != VERSION {
-            return Err(HandshakeError::NoCommonVersion);
+            return Err(Malformed::Value("version").into());
         }
         // Exactly the suite whose share was sent can be chosen.
         if reply.suite != self.suite.to_u16() {
-            return Err(HandshakeError::NoCommonSuite);
+            return Err(Malformed::Value("suite").into());
         }
         let resumed = reply
             .resumed
-            .map(|index| self.chain.offers.get(index).ok_or(HandshakeError::UnexpectedRecord));
+            .map(|index| self.chain.offers.get(index).ok_or(Malformed::Value("resume index")));
         let resumed = resumed.transpose()?;
-        if resumed.is_none() && self.must_continue() {
-            return Err(HandshakeError::ResumeUnknown);
-        }
         let remote = LinkId(reply.link);
         let share = Bytes::copy_from_slice(reply.share);
         let (clear, sealed) = body.split_at_mut_checked(reply.clear_bytes).unwrap_or_default();
@@ -172,14 +171,18 @@ impl Initiator {
         let opener = Opener { side: Side::Responder, config, keys: &keys, transcript: clear };
         let proven = opener.open(&header, sealed, now)?;
         let peer_bytes = proven.peer.key.to_bytes();
-        if resumed.is_some() && self.chain.peer != Some(peer_bytes) {
+        let known = self.chain.peer == Some(peer_bytes);
+        if resumed.is_some() && !known {
             return Err(HandshakeError::ResumeForeign);
+        }
+        // A chain that expired is no longer offered, but its peer is still known.
+        if resumed.is_none() && known && config.continuity == Continuity::Require {
+            return Err(HandshakeError::ResumeUnknown);
         }
         let (finish, transcript) = finish_of(config, &keys, proven.transcript, remote, peer_bytes);
         let keys = keys.session(transcript);
         // Until ACCEPT, the responder may have either secret.
-        let before = self.chain.offers.iter().find(|_| self.chain.peer == Some(peer_bytes));
-        let before = resumed.or(before);
+        let before = resumed.or(self.chain.offers.last().filter(|_| known));
         let chain =
             InitiatorChain::extended(&proven.peer.key, keys.chain.duplicate(), before, now.unix);
         let opening = Opening {
@@ -193,11 +196,6 @@ impl Initiator {
         };
         let session = Session::new(Arc::clone(&self.config), opening, keys, None, now);
         Ok(Box::new(Established { session, finish, chain }))
-    }
-
-    /// Whether this side insists on the chain it offered.
-    fn must_continue(&self) -> bool {
-        self.config.continuity == Continuity::Require && !self.chain.offers.is_empty()
     }
 
     fn encode_hello(&self, cookie: &[u8]) -> Bytes {
@@ -234,10 +232,11 @@ impl Initiator {
     /// Fills in the binders behind the ids of the resume list.
     fn bind(&self, record: &mut [u8], marks: &HelloMarks, rids: &[[u8; 16]]) {
         let (before, list) = record.split_at_mut(HEADER_BYTES + marks.resume);
-        let mut slots = list.iter_mut().skip(1);
-        for (chain, rid) in self.chain.offers.iter().zip(rids) {
+        let (_, list) = list.split_at_mut(1);
+        let entries = list.chunks_exact_mut(RESUME_ENTRY_BYTES);
+        for ((chain, rid), entry) in self.chain.offers.iter().zip(rids).zip(entries) {
             let binder = Early::new(Some(chain)).binder(before, rid);
-            slots.by_ref().skip(rid.len()).zip(binder).for_each(|(slot, byte)| *slot = byte);
+            entry.iter_mut().skip(rid.len()).zip(binder).for_each(|(slot, byte)| *slot = byte);
         }
     }
 }
@@ -271,6 +270,7 @@ pub(super) fn link_of(seed: &Seed) -> LinkId {
     LinkId([first | 1, b, c, d, e, f, g, h])
 }
 
+/// What a REJECT says.
 fn rejected(record: &[u8]) -> HandshakeError {
     let body = record.get(HEADER_BYTES..).unwrap_or_default();
     match Reject::decode(body) {
@@ -279,5 +279,18 @@ fn rejected(record: &[u8]) -> HandshakeError {
             retry_after: Duration::from_millis(reject.retry_after_ms.into()),
         },
         Err(error) => error.into(),
+    }
+}
+
+impl Session {
+    /// What a record means that came where ACCEPT must: a refusal of FINISH, or nothing good.
+    #[must_use]
+    pub fn refusal(&self, record: &[u8]) -> HandshakeError {
+        match Header::of_record(record) {
+            Ok(header) if header.kind == RecordType::Reject && header.link == self.link => {
+                rejected(record)
+            }
+            _ => HandshakeError::UnexpectedRecord,
+        }
     }
 }

@@ -51,10 +51,10 @@ pub use self::credential::{
 };
 pub use self::error::{Fate, HandshakeError, OpenError, RefreshError, RekeyError, SealError};
 pub use self::event::Event;
-pub use self::gate::{Gate, Proven, Source, Ticket, Verdict};
+pub use self::gate::{Gate, GateLimits, Proven, Source, Ticket, Verdict};
 pub use self::initiator::{Established, Initiator, Progress};
 pub use self::knock::Knock;
-pub use self::open::Opened;
+pub use self::open::{Datagrams, Opened};
 pub use self::padding::Padding;
 pub use self::record::RecordWriter;
 pub use self::responder::{Accepting, Answered, Greeting};

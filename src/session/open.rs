@@ -1,10 +1,14 @@
 //! Opening: every check in the order of proto-spec 02, section 2.4. Nothing changes before the tag
 //! is right.
 
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::attachment::Order;
 use super::error::{Fate, OpenError};
 use super::event::Event;
 use super::receiving::Moved;
 use super::sealed::{Phase, Session};
+use super::side::Side;
 use crate::crypto::same;
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
 use crate::limits::FORGERIES;
@@ -29,7 +33,48 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// The datagrams of an opened record that own it: each is a slice of its buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Datagrams {
+    rest: Bytes,
+}
+
+impl Iterator for Datagrams {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut frames = Frames::new(&self.rest);
+        let payload = loop {
+            match frames.next()?.ok()? {
+                Frame::Datagram(payload) => break payload,
+                Frame::Close { .. } => return None,
+                _ => {}
+            }
+        };
+        let payload = self.rest.slice_ref(payload);
+        self.rest = self.rest.slice_ref(frames.rest());
+        Some(payload)
+    }
+}
+
 impl Session {
+    /// Opens a record as [`Session::open`] does, and keeps its buffer for the datagrams in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub fn open_owned(
+        &mut self,
+        now: Instant,
+        mut record: BytesMut,
+    ) -> Result<Datagrams, OpenError> {
+        let length = self.open(now, &mut record)?.plaintext.len();
+        let mut rest = record.freeze();
+        rest.advance(HEADER_BYTES.min(rest.len()));
+        rest.truncate(length);
+        Ok(Datagrams { rest })
+    }
+
     /// Opens a record in place, and acts on what of it is the session's own.
     ///
     /// # Errors
@@ -65,6 +110,7 @@ impl Session {
         };
         match header.kind {
             RecordType::Data if header.link == self.link => {}
+            RecordType::NoSession if !self.may_lose() => return Err(OpenError::UnexpectedRecord),
             RecordType::NoSession if header.link == self.remote => {
                 self.hear_no_session(sealed);
                 return Ok(Opened { plaintext: &[] });
@@ -74,6 +120,11 @@ impl Session {
         }
         if usize::from(header.length) > usize::from(self.config.record_bytes) + TAG_BYTES {
             return Err(OpenError::TooLarge);
+        }
+        // ACCEPT is at position 0; where records overtake each other, it may still come.
+        let overtook = self.attachment.order() == Order::Window && header.seq != 0;
+        if self.phase == Phase::Unaccepted && overtook {
+            return Err(OpenError::UnexpectedRecord);
         }
         let attachment = &mut self.attachment;
         let judge = |seq| attachment.accepts(seq);
@@ -100,6 +151,11 @@ impl Session {
     fn count_forgery(&mut self) -> OpenError {
         self.forgeries += 1;
         if self.forgeries >= FORGERIES { OpenError::AeadLimit } else { OpenError::Forged }
+    }
+
+    /// Whether the peer may say that it lost the session: a responder that accepted.
+    fn may_lose(&self) -> bool {
+        self.side == Side::Initiator && self.phase != Phase::Unaccepted
     }
 
     /// A responder that lost the session says so with the token it gave. A wrong one is noise.

@@ -59,10 +59,16 @@ impl Session {
         Ok(())
     }
 
+    /// Whether [`Session::poll_transmit`] would write a record.
+    #[must_use]
+    pub fn has_transmit(&self) -> bool {
+        !self.control.is_empty() && self.phase != Phase::Closed
+    }
+
     /// Seals what the session itself has to say, if anything, at the end of `out`. Returns whether
     /// a record was written; call it until it was not.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
-        if self.control.is_empty() || self.phase == Phase::Closed {
+        if !self.has_transmit() {
             return false;
         }
         match self.begin(now, out) {

@@ -19,7 +19,7 @@ use crate::header::{HEADER_BYTES, Header, RecordType, VERSION};
 use crate::ids::{Generation, LinkId};
 use crate::limits::{EARLY_DATA_BYTES, HANDSHAKE_TIME};
 use crate::time::{Instant, Now};
-use crate::wire::{Hello, Reply, Retry, encode_reply};
+use crate::wire::{Hello, Malformed, Reply, Retry, encode_reply};
 
 const EXTENSION_FALLBACK: u16 = 0x0001;
 
@@ -212,8 +212,11 @@ fn choose(config: &Config, hello: &Hello<'_>) -> Result<Suite, HandshakeError> {
     if sent != *best {
         return Err(HandshakeError::Downgrade);
     }
-    let falls_back = hello.extensions.get(EXTENSION_FALLBACK).is_some();
-    if falls_back && config.suites.first() != Some(&sent) {
+    let falls_back = hello.extensions.get(EXTENSION_FALLBACK);
+    if falls_back.is_some_and(|value| !value.is_empty()) {
+        return Err(Malformed::Bounds("fallback").into());
+    }
+    if falls_back.is_some() && config.suites.first() != Some(&sent) {
         return Err(HandshakeError::Downgrade);
     }
     Ok(sent)
@@ -308,7 +311,6 @@ impl Accepting {
             resumed: resumed.map(|found| Resumed {
                 generation: found.generation,
                 secret: found.secret.duplicate(),
-                forked: found.forked,
             }),
         }
     }

@@ -12,7 +12,7 @@ use crate::wire::{self, CredentialKind};
 
 /// Who a peer says it is.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "made once a handshake, by the common variant")]
+#[allow(clippy::large_enum_variant)] // with the default provider: made once a handshake
 pub enum Claim {
     /// The holder of a key.
     Key(PublicKey),
@@ -29,13 +29,16 @@ impl Claim {
                 other => super::HandshakeError::Credential(other),
             })
         };
-        Ok(match wire::Claim::decode(bytes)? {
-            wire::Claim::Key(key) => Self::Key(PublicKey::from_bytes(&key)?),
-            wire::Claim::Credentials { leaf, issuer } => {
-                let issuer = issuer.map(read).transpose()?;
-                Self::Credentials(Box::new(Credentials { leaf: read(leaf)?, issuer }))
-            }
-        })
+        let claim = wire::Claim::decode(bytes);
+        Ok(
+            match claim.map_err(|malformed| super::HandshakeError::Credential(malformed.into()))? {
+                wire::Claim::Key(key) => Self::Key(PublicKey::from_bytes(&key)?),
+                wire::Claim::Credentials { leaf, issuer } => {
+                    let issuer = issuer.map(read).transpose()?;
+                    Self::Credentials(Box::new(Credentials { leaf: read(leaf)?, issuer }))
+                }
+            },
+        )
     }
 
     /// The key that the claim stands or falls with.
@@ -171,8 +174,20 @@ impl Verifier for Pinned {
         if *role != asked.role {
             return Err(Refusal::WrongRole);
         }
+        // A pin stands in for the issuers' signatures, not for what the holder itself presents.
+        let presented = match claim {
+            Claim::Key(_) => None,
+            Claim::Credentials(presented) => Some(&**presented),
+        };
+        let credentials = presented.into_iter().flat_map(Credentials::chain);
+        let mut not_after = None;
+        for credential in credentials {
+            check(credential, asked)?;
+            let end = credential.not_after();
+            not_after = Some(not_after.map_or(end, |first: UnixTime| first.min(end)));
+        }
         let (id, role, key) = (id.clone(), *role, key.clone());
-        Ok(Peer { id, role, key, labels: Vec::new(), not_after: None })
+        Ok(Peer { id, role, key, labels: Vec::new(), not_after })
     }
 
     fn anchor(&self) -> Option<Anchor> {
@@ -224,18 +239,7 @@ impl Roots {
 
     /// What holds for every credential of a chain.
     fn check(&self, credential: &Credential, asked: &Asked<'_>) -> Result<(), Refusal> {
-        if credential.realm() != asked.realm {
-            return Err(Refusal::WrongRealm);
-        }
-        if !credential.roles().allow(asked.role) {
-            return Err(Refusal::WrongRole);
-        }
-        if asked.now.after(CLOCK_SKEW) < credential.not_before() {
-            return Err(Refusal::NotYetValid);
-        }
-        if asked.now > credential.not_after().after(CLOCK_SKEW) {
-            return Err(Refusal::Expired);
-        }
+        check(credential, asked)?;
         let revoked = self.revoked_serials.contains(&credential.serial())
             || self.revoked_keys.contains(&credential.key().fingerprint());
         if revoked { Err(Refusal::Revoked) } else { Ok(()) }
@@ -283,4 +287,21 @@ impl Verifier for Roots {
     fn anchor(&self) -> Option<Anchor> {
         self.roots.first().map(|root| Anchor::Root(root.fingerprint()))
     }
+}
+
+/// Realm, role and validity of one credential.
+fn check(credential: &Credential, asked: &Asked<'_>) -> Result<(), Refusal> {
+    if credential.realm() != asked.realm {
+        return Err(Refusal::WrongRealm);
+    }
+    if !credential.roles().allow(asked.role) {
+        return Err(Refusal::WrongRole);
+    }
+    if asked.now.after(CLOCK_SKEW) < credential.not_before() {
+        return Err(Refusal::NotYetValid);
+    }
+    if asked.now > credential.not_after().after(CLOCK_SKEW) {
+        return Err(Refusal::Expired);
+    }
+    Ok(())
 }

@@ -82,3 +82,44 @@ impl CloseCode {
         self.to_u16() & TERMINAL == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proto-spec 07-close-codes: the whole table.
+    #[test]
+    fn each_code_has_its_number() {
+        let table = [
+            (0x0001, CloseCode::GoingAway),
+            (0x0002, CloseCode::Busy),
+            (0x0003, CloseCode::TimedOut),
+            (0x0004, CloseCode::SessionExpired),
+            (0x0005, CloseCode::KeyLimit),
+            (0x0006, CloseCode::Internal),
+            (0x8000, CloseCode::Normal),
+            (0x8001, CloseCode::Refused),
+            (0x8002, CloseCode::ProtocolViolation),
+            (0x8003, CloseCode::Replaced),
+            (0x8004, CloseCode::Revoked),
+            (0x8005, CloseCode::CredentialExpired),
+        ];
+        for (number, code) in table {
+            assert_eq!(CloseCode::from_u16(number), code);
+            assert_eq!(code.to_u16(), number);
+        }
+        let named =
+            (0..=u16::MAX).filter(|code| CloseCode::from_u16(*code) != CloseCode::Other(*code));
+        assert_eq!(named.count(), table.len());
+    }
+
+    /// proto-spec: a code that is not known is judged by its top bit alone.
+    #[test]
+    fn the_top_bit_alone_says_whether_to_come_back() {
+        for number in 0..=u16::MAX {
+            let code = CloseCode::from_u16(number);
+            assert_eq!(code.to_u16(), number);
+            assert_eq!(code.is_retryable(), number < 0x8000, "{number:#06x}");
+        }
+    }
+}

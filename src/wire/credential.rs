@@ -136,3 +136,178 @@ impl<'a> EnrolmentLayout<'a> {
         out.put_slice(&self.nonce);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::edits::{assert_fills, edited};
+    use super::*;
+
+    const LEAF: CredentialLayout<'static> = CredentialLayout {
+        kind: CredentialKind::Leaf,
+        serial: [1; 16],
+        not_before: 0x0203,
+        not_after: 0x0405,
+        roles: 3,
+        key: [6; 32],
+        issuer: [7; 8],
+        realm: b"realm",
+        subject: b"who",
+        labels: b"\x01a\x02bc\x02ab\x00",
+    };
+    const REQUEST: EnrolmentLayout<'static> =
+        EnrolmentLayout { key: [6; 32], subject: b"who", nonce: [8; 32] };
+
+    #[test]
+    fn a_credential_stands_as_the_table_draws_it() {
+        let bytes = credential(&LEAF);
+        let expected = [
+            &[1, 1][..],
+            &[1; 16],
+            &[0, 0, 0, 0, 0, 0, 2, 3],
+            &[0, 0, 0, 0, 0, 0, 4, 5],
+            &[3],
+            &[6; 32],
+            &[7; 8],
+            b"\x05realm\x03who",
+            b"\x00\x09\x01a\x02bc\x02ab\x00",
+            &[9; 64],
+        ];
+        assert_eq!(bytes, expected.concat());
+        let (read, signed, signature) = CredentialLayout::decode(&bytes).expect("well formed");
+        assert_eq!(read.kind, CredentialKind::Leaf);
+        assert_eq!((read.serial, read.key, read.issuer), ([1; 16], [6; 32], [7; 8]));
+        assert_eq!((read.not_before, read.not_after, read.roles), (0x0203, 0x0405, 3));
+        assert_eq!(
+            (read.realm, read.subject, read.labels),
+            (&b"realm"[..], &b"who"[..], LEAF.labels)
+        );
+        assert_eq!(signed, &bytes[..bytes.len() - 64]);
+        assert_eq!(signature, [9; 64]);
+        let labels: Vec<_> = read.labels().collect();
+        assert_eq!(labels, [(&b"a"[..], &b"bc"[..]), (&b"ab"[..], &b""[..])]);
+    }
+
+    /// proto-spec [H-16]: bytes behind the end.
+    #[test]
+    fn a_credential_that_is_cut_or_continued_is_refused() {
+        assert_fills(&credential(&LEAF), |bytes| CredentialLayout::decode(bytes).map(|_| ()));
+    }
+
+    /// proto-spec [H-16]: version and kind.
+    #[test]
+    fn a_credential_has_one_version_and_two_kinds() {
+        for byte in (0..=u8::MAX).filter(|byte| *byte != 1) {
+            let mut bytes = credential(&LEAF);
+            bytes[0] = byte;
+            assert_eq!(refused(&bytes), Some(Malformed::Value("credential version")));
+            let mut bytes = credential(&LEAF);
+            bytes[1] = byte;
+            let kind = CredentialLayout::decode(&bytes).map(|(read, ..)| read.kind);
+            match byte {
+                2 => assert_eq!(kind, Ok(CredentialKind::Issuer)),
+                _ => assert_eq!(kind, Err(Malformed::Value("credential kind"))),
+            }
+        }
+        let issuer = credential(&CredentialLayout { kind: CredentialKind::Issuer, ..LEAF });
+        assert_eq!(issuer[..2], [1, 2]);
+    }
+
+    /// proto-spec [H-16]: at least one role, and no other bit.
+    #[test]
+    fn roles_are_one_or_both_of_two() {
+        for roles in 0..=u8::MAX {
+            let read = refused(&credential(&CredentialLayout { roles, ..LEAF }));
+            let expected = (!(1..=3).contains(&roles)).then_some(Malformed::Value("roles"));
+            assert_eq!(read, expected, "{roles}");
+        }
+    }
+
+    /// proto-spec [H-16]: order of labels; a prefix comes first, keys are not empty.
+    #[test]
+    fn labels_ascend_strictly_and_have_keys() {
+        let good: [&[u8]; 4] = [b"", b"\x01a\x00", b"\x01a\x00\x01b\x00", b"\x01a\x00\x02aa\x00"];
+        for labels in good {
+            assert_eq!(refused(&credential(&CredentialLayout { labels, ..LEAF })), None);
+        }
+        let disordered: [&[u8]; 5] = [
+            b"\x00\x00",
+            b"\x01b\x00\x01a\x00",
+            b"\x01a\x00\x01a\x01b",
+            b"\x02aa\x00\x01a\x00",
+            b"\x01a\x00\x01c\x00\x01b\x00",
+        ];
+        for labels in disordered {
+            let read = refused(&credential(&CredentialLayout { labels, ..LEAF }));
+            assert_eq!(read, Some(Malformed::Order("labels")), "{labels:?}");
+        }
+        let cut: [&[u8]; 4] = [b"\x01", b"\x01a", b"\x01a\x01", b"\x01a\x00\x01"];
+        for labels in cut {
+            let read = refused(&credential(&CredentialLayout { labels, ..LEAF }));
+            assert_eq!(read, Some(Malformed::Truncated), "{labels:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_stands_as_the_table_draws_it() {
+        let bytes = enrolment(&REQUEST);
+        let expected = [&[1][..], &[6; 32], b"\x03who", &[8; 32], &[9; 64]].concat();
+        assert_eq!(bytes, expected);
+        let (read, signed, signature) = EnrolmentLayout::decode(&bytes).expect("well formed");
+        assert_eq!((read.key, read.subject, read.nonce), ([6; 32], &b"who"[..], [8; 32]));
+        assert_eq!(signed, &bytes[..bytes.len() - 64]);
+        assert_eq!(signature, [9; 64]);
+        assert_fills(&bytes, |bytes| EnrolmentLayout::decode(bytes).map(|_| ()));
+        for version in (0..=u8::MAX).filter(|version| *version != 1) {
+            let mut bytes = bytes.clone();
+            bytes[0] = version;
+            let read = EnrolmentLayout::decode(&bytes).err();
+            assert_eq!(read, Some(Malformed::Value("enrolment version")));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same(
+            bytes in edited(vec![credential(&LEAF), enrolment(&REQUEST)]),
+        ) {
+            if let Ok((read, signed, signature)) = CredentialLayout::decode(&bytes) {
+                let mut again = BytesMut::new();
+                read.encode(&mut again);
+                prop_assert_eq!(&again[..], signed);
+                prop_assert_eq!([signed, &signature].concat(), &bytes[..]);
+                let mut labels = BytesMut::new();
+                for (key, value) in read.labels() {
+                    put_lv8(&mut labels, key);
+                    put_lv8(&mut labels, value);
+                }
+                prop_assert_eq!(&labels[..], read.labels);
+            }
+            if let Ok((read, signed, signature)) = EnrolmentLayout::decode(&bytes) {
+                let mut again = BytesMut::new();
+                read.encode(&mut again);
+                prop_assert_eq!(&again[..], signed);
+                prop_assert_eq!([signed, &signature].concat(), &bytes[..]);
+            }
+        }
+    }
+
+    fn refused(bytes: &[u8]) -> Option<Malformed> {
+        CredentialLayout::decode(bytes).err()
+    }
+
+    fn credential(layout: &CredentialLayout<'_>) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        layout.encode(&mut out);
+        out.put_bytes(9, 64);
+        out.to_vec()
+    }
+
+    fn enrolment(layout: &EnrolmentLayout<'_>) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        layout.encode(&mut out);
+        out.put_bytes(9, 64);
+        out.to_vec()
+    }
+}

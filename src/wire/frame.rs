@@ -121,6 +121,11 @@ impl<'a> Frames<'a> {
     pub(crate) fn new(plaintext: &'a [u8]) -> Self {
         Self { rest: plaintext }
     }
+
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -273,5 +278,291 @@ impl Frame<'_> {
             | Self::Credential { .. }
             | Self::Other { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::edits::edited;
+    use super::*;
+
+    const ACCEPT: Frame<'static> =
+        Frame::Accept { session: [1; 16], generation: 0x0203, resumed: true, reset_token: [4; 16] };
+    /// Type, flags, bytes of a body of fixed length or without its variable part (06-frames).
+    const LENGTHS: [(u8, u8, usize); 9] = [
+        (0x01, 0, 8),
+        (0x02, 0, 8),
+        (0x09, 0, 4),
+        (0x09, 1, 4),
+        (0x0a, 1, 0),
+        (0x11, 0, 6),
+        (0x12, 0, 8),
+        (0x13, 0, 41),
+        (0x0f, 0, 66),
+    ];
+
+    #[test]
+    fn each_frame_stands_as_the_table_draws_it() {
+        let table: [(Frame<'_>, &[u8]); 10] = [
+            (Frame::Ping(0x0102_0304_0506_0708), &[1, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]),
+            (Frame::Pong(0x0102_0304_0506_0708), &[2, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]),
+            (Frame::KeyUpdate(KeyUpdate::Announce(0x0102)), &[9, 0, 0, 4, 0, 0, 1, 2]),
+            (Frame::KeyUpdate(KeyUpdate::Acknowledge(0x0102)), &[9, 1, 0, 4, 0, 0, 1, 2]),
+            (Frame::RekeyRequest, &[0x0a, 1, 0, 0]),
+            (
+                Frame::Close { code: CloseCode::Normal, retry_after_ms: 0x0102 },
+                &[0x11, 0, 0, 6, 0x80, 0, 0, 0, 1, 2],
+            ),
+            (
+                Frame::GoAway { retry_after_ms: 0x0102, spread_ms: 0x0304 },
+                &[0x12, 0, 0, 8, 0, 0, 1, 2, 0, 0, 3, 4],
+            ),
+            (
+                ACCEPT,
+                &[
+                    0x13, 0, 0, 41, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0,
+                    0, 2, 3, 1, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+                ],
+            ),
+            (Frame::Datagram(b"ab"), &[0x14, 0, 0, 2, b'a', b'b']),
+            (Frame::Datagram(b""), &[0x14, 0, 0, 0]),
+        ];
+        for (expected, bytes) in table {
+            assert_eq!(encoded(&expected), bytes);
+            assert_eq!(only(bytes), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_share_frame_knows_its_bytes_and_those_it_signs() {
+        for kind in [0x0a, 0x0b] {
+            let bytes = share_frame(kind, b"share");
+            let expected = RekeyFrame {
+                epoch: 0x0102,
+                share: b"share",
+                signature: [7; 64],
+                signed: &bytes[..bytes.len() - 64],
+                whole: &bytes,
+            };
+            let frame = match kind {
+                0x0a => Frame::Rekey(expected),
+                _ => Frame::RekeyResponse(expected),
+            };
+            assert_eq!(only(&bytes), Ok(frame));
+            assert!(encoded(&frame).is_empty());
+            // Its bytes are its own where another frame follows.
+            let followed = [&bytes[..], &encoded(&Frame::Ping(1))].concat();
+            assert_eq!(Frames::new(&followed).next(), Some(Ok(frame)));
+        }
+    }
+
+    #[test]
+    fn a_credential_frame_is_an_identity_and_a_signature() {
+        let bytes = [&[0x0f, 0, 0, 69, 0, 3], &b"who"[..], &[7; 64]].concat();
+        let frame = Frame::Credential { identity: b"who", signature: [7; 64] };
+        assert_eq!(only(&bytes), Ok(frame));
+        assert!(encoded(&frame).is_empty());
+    }
+
+    /// proto-spec [F-1]: a body is what its row describes, to the last byte.
+    #[test]
+    fn a_body_of_another_length_is_malformed() {
+        for (kind, flags, length) in LENGTHS {
+            for other in (0..length + 80).filter(|other| *other != length) {
+                let cause =
+                    if other < length { Malformed::Truncated } else { Malformed::TrailingBytes };
+                let read = refusal(&frame(kind, flags, &vec![0; other]));
+                assert_eq!(read, Some(FrameError::Malformed(kind, cause)), "{other}");
+            }
+            assert!(only(&frame(kind, flags, &vec![0; length])).is_ok(), "{kind:#04x}");
+        }
+        for kind in [0x0a, 0x0b] {
+            let whole = share_frame(kind, b"share");
+            for length in 0..whole.len() - 4 {
+                let read = refusal(&frame(kind, 0, &whole[4..][..length]));
+                assert_eq!(read, Some(FrameError::Malformed(kind, Malformed::Truncated)));
+            }
+            for more in 1..80 {
+                let read = refusal(&frame(kind, 0, &[&whole[4..], &vec![0; more]].concat()));
+                assert_eq!(read, Some(FrameError::Malformed(kind, Malformed::TrailingBytes)));
+            }
+        }
+    }
+
+    /// proto-spec [F-1]: a flag bit that the row does not list.
+    #[test]
+    fn a_flag_of_another_type_is_reserved() {
+        for (kind, _, length) in LENGTHS.into_iter().chain([(0x14, 0, 5), (0x0b, 0, 70)]) {
+            for flags in 0..=u8::MAX {
+                let read = refusal(&frame(kind, flags, &vec![0; length]));
+                let reserved = read == Some(FrameError::ReservedFlags(kind));
+                let has_flag = kind == 0x09 || kind == 0x0a;
+                assert_eq!(reserved, flags > u8::from(has_flag), "{kind:#04x} {flags:#04x}");
+            }
+        }
+    }
+
+    /// proto-spec [F-1], 6.3: `resumed` is 0 or 1.
+    #[test]
+    fn an_accept_is_resumed_or_not() {
+        for resumed in 0..=u8::MAX {
+            let mut bytes = encoded(&ACCEPT);
+            bytes[4 + 16 + 8] = resumed;
+            match (only(&bytes), resumed) {
+                (Ok(Frame::Accept { resumed, .. }), 0) => assert!(!resumed),
+                (Ok(Frame::Accept { resumed, .. }), 1) => assert!(resumed),
+                (read, _) => {
+                    let value = Malformed::Value("resumed");
+                    assert_eq!(read, Err(FrameError::Malformed(0x13, value)), "{resumed}");
+                }
+            }
+        }
+        let fresh =
+            Frame::Accept { session: [1; 16], generation: 1, resumed: false, reset_token: [4; 16] };
+        assert_eq!(only(&encoded(&fresh)), Ok(fresh));
+    }
+
+    /// proto-spec [V-4]: the top bit alone decides what becomes of a type that is not known.
+    #[test]
+    fn an_unknown_frame_is_skipped_unless_it_is_critical() {
+        let known = [0, 1, 2, 9, 0x0a, 0x0b, 0x0f, 0x11, 0x12, 0x13, 0x14];
+        for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind)) {
+            for flags in [0, 1, 0x80, 0xff] {
+                let bytes = frame(kind, flags, b"body");
+                let expected = match kind {
+                    0x80.. => Err(FrameError::UnknownCritical(kind)),
+                    _ => Ok(Frame::Other { kind }),
+                };
+                assert_eq!(only(&bytes), expected);
+            }
+        }
+        assert!(encoded(&Frame::Other { kind: 0x20 }).is_empty());
+    }
+
+    /// proto-spec [F-1]: PADDING is zero to the end.
+    #[test]
+    fn padding_ends_the_record_and_is_zero() {
+        let ping = encoded(&Frame::Ping(1));
+        assert_eq!(Frames::new(&[]).count(), 0);
+        assert_eq!(Frames::new(&[0; 9]).count(), 0);
+        let padded = [&ping[..], &[0; 3]].concat();
+        assert_eq!(all(&padded), [Ok(Frame::Ping(1))]);
+        for index in 1..4 {
+            let mut bytes = [&ping[..], &[0; 4]].concat();
+            bytes[ping.len() + index] = 1;
+            assert_eq!(all(&bytes), [Ok(Frame::Ping(1)), Err(FrameError::NonzeroPadding)]);
+        }
+    }
+
+    /// proto-spec [F-1]: a frame is not cut short by the end of the plaintext.
+    #[test]
+    fn a_frame_that_reaches_past_the_record_is_malformed() {
+        for kind in [0x01, 0x14, 0x20, 0x80] {
+            let bytes = frame(kind, 0, &[0; 8]);
+            for length in 1..bytes.len() {
+                let read = all(&bytes[..length]);
+                assert_eq!(read, [Err(FrameError::Malformed(kind, Malformed::Truncated))]);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_behind_the_first_error() {
+        let ping = encoded(&Frame::Ping(1));
+        for broken in [frame(1, 1, &[0; 8]), frame(1, 0, &[0; 7]), frame(0x80, 0, b"")] {
+            let mut frames = Frames::new(&broken);
+            assert!(frames.next().is_some_and(|frame| frame.is_err()));
+            let bytes = [&ping[..], &broken, &ping].concat();
+            assert_eq!(all(&bytes).len(), 2);
+        }
+    }
+
+    #[test]
+    fn frames_are_read_in_order_and_the_rest_is_known() {
+        let (ping, datagram) = (encoded(&Frame::Ping(1)), encoded(&Frame::Datagram(b"ab")));
+        let bytes = [&ping[..], &datagram].concat();
+        let mut frames = Frames::new(&bytes);
+        assert_eq!(frames.rest(), bytes);
+        assert_eq!(frames.next(), Some(Ok(Frame::Ping(1))));
+        assert_eq!(frames.rest(), datagram);
+        assert_eq!(frames.next(), Some(Ok(Frame::Datagram(b"ab"))));
+        assert!(frames.rest().is_empty());
+        assert_eq!(frames.next(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same(
+            bytes in edited(vec![
+                [Frame::Ping(1), Frame::KeyUpdate(KeyUpdate::Announce(2)), Frame::Datagram(b"ab")]
+                    .iter()
+                    .flat_map(encoded)
+                    .collect(),
+                [Frame::RekeyRequest, Frame::GoAway { retry_after_ms: 1, spread_ms: 2 }, ACCEPT]
+                    .iter()
+                    .flat_map(encoded)
+                    .collect(),
+                [share_frame(0x0a, b"share"), share_frame(0x0b, b""), vec![0; 5]].concat(),
+                frame(0x0f, 0, &[0; 66]),
+            ]),
+        ) {
+            let mut frames = Frames::new(&bytes);
+            loop {
+                let before = frames.rest();
+                let Some(Ok(read)) = frames.next() else { break };
+                let taken = &before[..before.len() - frames.rest().len()];
+                let again = match read {
+                    Frame::Rekey(share) | Frame::RekeyResponse(share) => {
+                        prop_assert_eq!(share.whole, taken);
+                        prop_assert_eq!([share.signed, &share.signature].concat(), taken);
+                        let length = (share.share.len() as u16).to_be_bytes();
+                        let body = [&share.epoch.to_be_bytes(), &length[..], share.share];
+                        frame(taken[0], 0, &[&body.concat()[..], &share.signature].concat())
+                    }
+                    Frame::Credential { identity, signature } => {
+                        let length = (identity.len() as u16).to_be_bytes();
+                        frame(0x0f, 0, &[&length, identity, &signature].concat())
+                    }
+                    Frame::Other { kind } => {
+                        prop_assert_eq!(kind, taken[0]);
+                        taken.to_vec()
+                    }
+                    other => encoded(&other),
+                };
+                prop_assert_eq!(again, taken);
+            }
+        }
+    }
+
+    fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        frame.encode(&mut out);
+        out.to_vec()
+    }
+
+    fn frame(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind, flags], &(body.len() as u16).to_be_bytes()[..], body].concat()
+    }
+
+    fn share_frame(kind: u8, share: &[u8]) -> Vec<u8> {
+        let length = (share.len() as u16).to_be_bytes();
+        frame(kind, 0, &[&[0, 0, 1, 2], &length[..], share, &[7; 64]].concat())
+    }
+
+    fn all(bytes: &[u8]) -> Vec<Result<Frame<'_>, FrameError>> {
+        Frames::new(bytes).collect()
+    }
+
+    fn refusal(bytes: &[u8]) -> Option<FrameError> {
+        only(bytes).err()
+    }
+
+    fn only(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
+        let mut frames = Frames::new(bytes);
+        let read = frames.next().expect("a frame");
+        assert_eq!(frames.next(), None);
+        read
     }
 }

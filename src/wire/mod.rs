@@ -6,6 +6,8 @@
 mod block;
 mod close;
 mod credential;
+#[cfg(test)]
+mod edits;
 mod frame;
 mod hello;
 mod list;
@@ -23,7 +25,7 @@ pub(crate) use self::credential::{CredentialKind, CredentialLayout, EnrolmentLay
 pub(crate) use self::frame::{
     FRAME_HEADER_BYTES, Frame, FrameKind, Frames, KeyUpdate, RekeyFrame, begin_frame,
 };
-pub(crate) use self::hello::{Hello, HelloFields, HelloMarks};
+pub(crate) use self::hello::{Hello, HelloFields, HelloMarks, RESUME_ENTRY_BYTES};
 pub(crate) use self::list::{List, put_entry};
 pub(crate) use self::reply::{Reply, encode_reply};
 pub(crate) use self::small::{NoSession, Reject, Retry};

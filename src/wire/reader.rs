@@ -84,3 +84,48 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed::TrailingBytes) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_big_endian_and_taken_from_the_front() {
+        let bytes: Vec<u8> = (1..=16).collect();
+        let mut reader = Reader::new(&bytes);
+        assert_eq!(reader.u8(), Ok(1));
+        assert_eq!(reader.u16(), Ok(0x0203));
+        assert_eq!(reader.u32(), Ok(0x0405_0607));
+        assert_eq!(reader.u64(), Ok(0x0809_0a0b_0c0d_0e0f));
+        assert_eq!(reader.rest(), [16]);
+        assert_eq!(reader.take(1), Ok(&[16][..]));
+        assert!(reader.rest().is_empty());
+        assert_eq!(reader.end(), Ok(()));
+    }
+
+    #[test]
+    fn a_field_behind_the_end_is_truncated_and_takes_nothing() {
+        let mut reader = Reader::new(&[1]);
+        assert_eq!(reader.u16(), Err(Malformed::Truncated));
+        assert_eq!(reader.u32(), Err(Malformed::Truncated));
+        assert_eq!(reader.u64(), Err(Malformed::Truncated));
+        assert_eq!(reader.array::<2>(), Err(Malformed::Truncated));
+        assert_eq!(reader.take(2), Err(Malformed::Truncated));
+        assert_eq!(reader.rest(), [1]);
+        assert_eq!(reader.end(), Err(Malformed::TrailingBytes));
+    }
+
+    #[test]
+    fn a_field_is_as_long_as_its_prefix_says() {
+        let mut reader = Reader::new(&[2, 7, 8, 0, 1, 9, 0, 0, 0]);
+        assert_eq!(reader.lv8(), Ok(&[7, 8][..]));
+        assert_eq!(reader.lv16(), Ok(&[9][..]));
+        assert_eq!(reader.lv8(), Ok(&[][..]));
+        assert_eq!(reader.lv16(), Ok(&[][..]));
+        assert_eq!(reader.lv8(), Err(Malformed::Truncated));
+        assert_eq!(Reader::new(&[3, 1, 2]).lv8(), Err(Malformed::Truncated));
+        assert_eq!(Reader::new(&[1, 0, 1, 2]).lv16(), Err(Malformed::Truncated));
+        let longest = [&[0xff, 0xff], &[3; 65_535][..]].concat();
+        assert_eq!(Reader::new(&longest).lv16(), Ok(&[3; 65_535][..]));
+    }
+}

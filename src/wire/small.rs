@@ -72,3 +72,68 @@ impl NoSession {
         Ok(Self { token })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::edits::{assert_fills, edited};
+    use super::*;
+
+    /// proto-spec [H-28]: exactly one cookie of 1 to 64 bytes.
+    #[test]
+    fn a_retry_is_one_cookie_and_nothing_else() {
+        for length in [1, 21, 64] {
+            let cookie = vec![9; length];
+            let bytes = written(|out| Retry { cookie: &cookie }.encode(out));
+            assert_eq!(bytes, [&[0, length as u8][..], &cookie].concat());
+            assert_eq!(Retry::decode(&bytes), Ok(Retry { cookie: &cookie }));
+            assert_fills(&bytes, |bytes| Retry::decode(bytes).map(|_| ()));
+        }
+        for length in [0, 65] {
+            let bytes = written(|out| Retry { cookie: &vec![9; length] }.encode(out));
+            assert_eq!(Retry::decode(&bytes), Err(Malformed::Bounds("cookie")));
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_sixteen_bytes_of_which_ten_are_zero() {
+        let reject = Reject { code: CloseCode::Busy, retry_after_ms: 0x0102_0304 };
+        let bytes = written(|out| reject.encode(out));
+        assert_eq!(bytes, [0, 2, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Reject::decode(&bytes), Ok(reject));
+        assert_fills(&bytes, Reject::decode);
+        for index in 6..16 {
+            let mut bytes = bytes.clone();
+            bytes[index] = 1;
+            assert_eq!(Reject::decode(&bytes), Err(Malformed::NonzeroPadding), "byte {index}");
+        }
+    }
+
+    #[test]
+    fn no_session_is_its_token() {
+        let token: [u8; 16] = std::array::from_fn(|i| i as u8);
+        assert_eq!(NoSession::decode(&token), Ok(NoSession { token }));
+        assert_fills(&token, NoSession::decode);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same(
+            bytes in edited(vec![vec![0, 3, 7, 8, 9], [&[0x80, 1, 0, 0, 4, 0], &[0; 10][..]].concat()]),
+        ) {
+            if let Ok(retry) = Retry::decode(&bytes) {
+                prop_assert_eq!(&written(|out| retry.encode(out)), &bytes);
+            }
+            if let Ok(reject) = Reject::decode(&bytes) {
+                prop_assert_eq!(&written(|out| reject.encode(out)), &bytes);
+            }
+        }
+    }
+
+    fn written(encode: impl FnOnce(&mut BytesMut)) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        encode(&mut out);
+        out.to_vec()
+    }
+}

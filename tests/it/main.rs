@@ -2,16 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // tests
 
+mod rival;
 mod support;
 
 mod credential_rules;
 mod frames;
 mod handshake_attacks;
+mod handshake_bytes;
+mod handshake_flood;
 mod handshake_rules;
+mod handshake_sequences;
 mod hygiene;
 mod model_session;
+#[cfg(feature = "runtime")]
+mod overload;
 mod records;
 mod refresh;
 mod rekey;
 mod resumption;
+#[cfg(feature = "runtime")]
+mod runtime;
 mod session_smoke;
+mod transport_fixtures;
+mod transport_framed;
+mod transport_memory;
+mod transport_upgrade;
+mod transport_websocket;

@@ -1,0 +1,168 @@
+//! The one error an application sees: what failed, why, and whether to try again.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::session::{CloseCode, ConfigError, HandshakeError, OpenError, SealError};
+#[cfg(feature = "runtime")]
+use crate::transport::TransportError;
+
+/// Something that failed, with its cause as [`source`](StdError::source). Holds no bytes and no text
+/// of a peer.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting cannot be used; the source says which.
+    Config,
+    /// The operating system gave no entropy.
+    Entropy,
+    /// No transport could be had, or it broke.
+    Transport,
+    /// The handshake failed; the source says why. The peer was told nothing of it.
+    Handshake,
+    /// The handshake or the dial took too long.
+    TimedOut,
+    /// What was to be sent does not fit a record.
+    TooLarge,
+    /// A record was refused that someone on the path must have changed, repeated or moved. The
+    /// transport is gone; dial again.
+    Tampered,
+    /// The transport ended without a word from the peer. The session may be resumed.
+    Detached,
+    /// The session is over: the code says why, the span when to come back if at all.
+    Closed {
+        /// Why.
+        code: CloseCode,
+        /// Earliest moment to come back.
+        retry_after: Duration,
+    },
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    pub(crate) fn with(
+        kind: ErrorKind,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// What failed.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call may succeed later without anything being changed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.kind {
+            ErrorKind::Config | ErrorKind::TooLarge => false,
+            ErrorKind::Closed { code, .. } => code.is_retryable(),
+            _ => true,
+        }
+    }
+
+    /// A name for logs and metrics that stays the same from version to version.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Config => "config",
+            ErrorKind::Entropy => "entropy",
+            ErrorKind::Transport => "transport",
+            ErrorKind::Handshake => "handshake",
+            ErrorKind::TimedOut => "timed_out",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::Tampered => "tampered",
+            ErrorKind::Detached => "detached",
+            ErrorKind::Closed { .. } => "closed",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            ErrorKind::Config => "configuration cannot be used",
+            ErrorKind::Entropy => "operating system gave no entropy",
+            ErrorKind::Transport => "transport failed",
+            ErrorKind::Handshake => "handshake failed",
+            ErrorKind::TimedOut => "peer took too long",
+            ErrorKind::TooLarge => "payload does not fit a record",
+            ErrorKind::Tampered => "a record was tampered with; transport dropped",
+            ErrorKind::Detached => "transport ended; the session may be resumed",
+            ErrorKind::Closed { code, .. } => return write!(f, "session is closed ({code:?})"),
+        };
+        match &self.source {
+            Some(source) => write!(f, "{what}: {source}"),
+            None => f.write_str(what),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::with(ErrorKind::Config, error)
+    }
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::TimedOut => Self::new(ErrorKind::TimedOut),
+            error => Self::with(ErrorKind::Handshake, error),
+        }
+    }
+}
+
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::TooLarge(..) => Self::with(ErrorKind::TooLarge, error),
+            SealError::SequenceExhausted => Self::closed(CloseCode::KeyLimit),
+            SealError::Closed => Self::closed(CloseCode::Normal),
+        }
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Closed => Self::closed(CloseCode::Normal),
+            error => Self::with(ErrorKind::Tampered, error),
+        }
+    }
+}
+
+#[cfg(feature = "runtime")]
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::UpgradeTimedOut => Self::with(ErrorKind::TimedOut, error),
+            error => Self::with(ErrorKind::Transport, error),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn closed(code: CloseCode) -> Self {
+        Self::new(ErrorKind::Closed { code, retry_after: Duration::ZERO })
+    }
+}

@@ -1,0 +1,294 @@
+//! A session on a transport, driven by whoever holds it: nothing happens between its calls.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Sleep;
+
+use super::clock::Clock;
+use super::entropy::seed;
+use crate::error::{Error, ErrorKind};
+use crate::ids::{Generation, SessionId};
+use crate::session::{ChainBook, CloseCode, Datagrams, Event, Fate, Peer, Session};
+use crate::transport::{Arrival, Transport};
+
+/// A mutually authenticated, sealed conversation over one transport.
+///
+/// It is driven by its holder: the session's own frames (answers to pings, fresh keys) go out
+/// inside [`Connection::send`] and [`Connection::recv`], so keep one of them waiting, or hand the
+/// connection to [`Connection::spawn`]. What is sent arrives at most once; when the transport is
+/// lost, what was under way is lost with it.
+///
+/// Memory: one record in and one out, 16 KiB each unless configured, allocated on first use.
+pub struct Connection<T> {
+    session: Session,
+    transport: T,
+    clock: Clock,
+    timer: Pin<Box<Sleep>>,
+    armed: crate::time::Instant,
+    inbox: BytesMut,
+    outbox: BytesMut,
+    arrived: Datagrams,
+    unflushed: bool,
+    end: Option<ErrorKind>,
+    chain: Option<(Arc<Mutex<ChainBook>>, Generation)>,
+}
+
+impl<T: Transport> Connection<T> {
+    pub(super) fn new(session: Session, transport: T, clock: Clock) -> Self {
+        let armed = session.poll_timeout().unwrap_or_default();
+        Self {
+            timer: Box::pin(tokio::time::sleep_until(clock.at(armed))),
+            session,
+            transport,
+            clock,
+            armed,
+            inbox: BytesMut::new(),
+            outbox: BytesMut::new(),
+            arrived: Datagrams::default(),
+            unflushed: false,
+            end: None,
+            chain: None,
+        }
+    }
+
+    /// Confirms the chain in `book` once the peer proves to have the session's keys.
+    pub(super) fn confirming(mut self, book: Arc<Mutex<ChainBook>>, at: Generation) -> Self {
+        self.chain = Some((book, at));
+        self
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        self.session.peer()
+    }
+
+    /// The session's name, the same at both ends.
+    pub fn id(&self) -> SessionId {
+        self.session.id()
+    }
+
+    /// The session, for what it can tell: its binding, its exporter, its suite.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Asks the peer for the session to get fresh keys soon.
+    pub fn request_rekey(&mut self) {
+        self.session.request_rekey();
+    }
+
+    /// Bytes that one datagram to the peer may have.
+    pub fn datagram_bytes(&self) -> usize {
+        self.session.record_bytes().saturating_sub(64)
+    }
+
+    /// Sends `payload` as one sealed datagram and writes it out.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`] beyond [`Connection::datagram_bytes`] (nothing else changes),
+    /// [`ErrorKind::Closed`] or [`ErrorKind::Transport`] once the conversation is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it either took nothing, or the datagram goes out whole with the
+    /// next call. To send it again may send it twice.
+    pub async fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_room(cx)).await?;
+        self.session.seal_datagram(self.clock.instant(), payload, &mut self.outbox)?;
+        // Sealed and handed over without a pause between: a position is never sealed and lost.
+        self.transport.start_send(self.outbox.split().freeze())?;
+        self.unflushed = true;
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// The next datagram of the peer; `None` once it closed the session normally.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] if the session ended for another reason, [`ErrorKind::Detached`] if
+    /// the transport ended without a word, [`ErrorKind::Tampered`] if someone on the path changed
+    /// or moved a record, [`ErrorKind::Transport`] if the transport broke. After an error, the
+    /// same again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: what arrived stays until the next call.
+    pub async fn recv(&mut self) -> Result<Option<Bytes>, Error> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Tells the peer that this side is done, and closes the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Transport`] if the peer could not be told.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, the peer may not be told; the session is over at this side.
+    pub async fn close(mut self) -> Result<(), Error> {
+        self.fail(CloseCode::Normal).await
+    }
+
+    /// Ends the session with a code of the holder's choice, tells the peer, and closes the
+    /// transport.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Connection::close`].
+    pub async fn fail(&mut self, code: CloseCode) -> Result<(), Error> {
+        self.session.close(code, Duration::ZERO);
+        self.end = Some(ErrorKind::Closed { code, retry_after: Duration::ZERO });
+        poll_fn(|cx| self.poll_drain(cx)).await?;
+        poll_fn(|cx| self.transport.poll_close(cx)).await?;
+        tracing::info!(session = %self.session.id(), "link closed");
+        Ok(())
+    }
+
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            if let Some(datagram) = self.arrived.next() {
+                return Poll::Ready(Ok(Some(datagram)));
+            }
+            if self.end.is_none() {
+                self.note_events()?;
+                // What cannot be written is no news yet: what was sent to us can still be read, and
+                // says whether this is an end.
+                if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+                    tracing::debug!(session = %self.session.id(), %error, "cannot write");
+                }
+            }
+            if let Some(end) = self.end {
+                return Poll::Ready(outcome(end));
+            }
+            match self.transport.poll_record(cx, &mut self.inbox) {
+                Poll::Ready(Ok(Arrival::Record)) => self.open_record()?,
+                Poll::Ready(Ok(Arrival::End)) => self.end = Some(ErrorKind::Detached),
+                Poll::Ready(Err(error)) => {
+                    self.end = Some(ErrorKind::Transport);
+                    return Poll::Ready(Err(error.into()));
+                }
+                Poll::Pending => {
+                    self.arm();
+                    ready!(self.timer.as_mut().poll(cx));
+                    self.session.handle_timeout(self.clock.instant());
+                }
+            }
+        }
+    }
+
+    /// Opens the record in the inbox. What is refused ends the conversation: on a transport that
+    /// keeps order, someone put it there.
+    fn open_record(&mut self) -> Result<(), Error> {
+        let (now, record) = (self.clock.instant(), self.inbox.split());
+        if now >= self.armed {
+            // Under steady traffic nobody waits for the timer.
+            self.session.handle_timeout(now);
+        }
+        match self.session.open_owned(now, record) {
+            Ok(datagrams) => self.arrived = datagrams,
+            Err(refused) => match refused.fate(self.session.order()) {
+                Fate::DropRecord => tracing::debug!(%refused, "record dropped"),
+                Fate::DropAttachment => {
+                    let error = Error::from(refused);
+                    tracing::debug!(session = %self.session.id(), %error, "transport dropped");
+                    self.end = Some(error.kind());
+                    return Err(error);
+                }
+                // The session is closing: its event ends this, after its CLOSE.
+                Fate::CloseSession(_) => tracing::debug!(%refused, "peer broke the protocol"),
+            },
+        }
+        Ok(())
+    }
+
+    /// Acts on what the session tells.
+    fn note_events(&mut self) -> Result<(), Error> {
+        while let Some(event) = self.session.poll_event() {
+            tracing::trace!(session = %self.session.id(), ?event, "session event");
+            match event {
+                Event::WantsSeed => self.session.provide_seed(self.clock.instant(), &seed()?),
+                Event::Confirmed => self.confirm_chain(),
+                Event::SessionLost => self.end = Some(ErrorKind::Detached),
+                Event::ClosedByPeer { code, retry_after } => {
+                    self.end = Some(ErrorKind::Closed { code, retry_after });
+                }
+                Event::Ended(code) => {
+                    let retry_after = Duration::ZERO;
+                    self.end = Some(ErrorKind::Closed { code, retry_after });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn confirm_chain(&mut self) {
+        if let Some((book, generation)) = self.chain.take() {
+            let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+            book.confirm(&self.session.peer().key, generation);
+        }
+    }
+
+    /// Sends what the session itself has to say.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while self.session.has_transmit() {
+            ready!(self.transport.poll_ready(cx))?;
+            if !self.session.poll_transmit(self.clock.instant(), &mut self.outbox) {
+                break;
+            }
+            self.transport.start_send(self.outbox.split().freeze())?;
+            self.unflushed = true;
+        }
+        self.poll_flush(cx)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.unflushed {
+            ready!(self.transport.poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Some(end) = self.end {
+            return Poll::Ready(outcome(end).map(|_| ()));
+        }
+        Poll::Ready(Ok(ready!(self.transport.poll_ready(cx))?))
+    }
+
+    /// Moves the timer to the session's next deadline, if that is another.
+    fn arm(&mut self) {
+        let next = self.session.poll_timeout().unwrap_or(self.armed);
+        // A deadline that moved on is met early, which is harmless; most move on with each record.
+        if next < self.armed || self.timer.is_elapsed() {
+            self.armed = next;
+            self.timer.as_mut().reset(self.clock.at(next));
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Connection<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// What an ended conversation answers from then on.
+pub(super) fn outcome(end: ErrorKind) -> Result<Option<Bytes>, Error> {
+    match end {
+        ErrorKind::Closed { code: CloseCode::Normal, .. } => Ok(None),
+        other => Err(Error::new(other)),
+    }
+}

@@ -1,0 +1,18 @@
+//! The only clock, entropy and tasks of the crate: handshakes over a transport, a connection that
+//! its holder drives, and one driver task for those who would rather hold handles.
+
+mod acceptor;
+mod clock;
+mod connection;
+mod dialer;
+mod driver;
+mod entropy;
+mod listener;
+mod shake;
+
+pub use self::acceptor::{Acceptor, ListenerOptions, Place};
+pub use self::connection::Connection;
+pub use self::dialer::Dialer;
+pub use self::driver::{Receiver, Sender};
+pub use self::entropy::{new_identity, seed};
+pub use self::listener::Listener;

@@ -1,0 +1,185 @@
+//! A handshake over a transport, from either side, inside a deadline.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::timeout;
+
+use super::clock::Clock;
+use super::connection::Connection;
+use super::entropy::seed;
+use crate::error::{Error, ErrorKind};
+use crate::ids::{Generation, LinkId};
+use crate::limits::HANDSHAKE_TIME;
+use crate::session::{
+    Accepting, ChainBook, Config, Continuity, Established, Event, Gate, Greeting, HandshakeError,
+    Initiator, InitiatorChain, OpenError, Progress, Proven, Session, Source,
+};
+use crate::transport::{Arrival, Transport};
+
+/// Where an initiator's chain is kept between handshakes.
+pub(super) type KeptChain = Arc<Mutex<Option<InitiatorChain>>>;
+
+/// Runs the initiator's side until the responder accepted.
+pub(super) async fn initiate<T: Transport>(
+    transport: T,
+    config: Arc<Config>,
+    kept: KeptChain,
+) -> Result<Connection<T>, Error> {
+    timeout(HANDSHAKE_TIME, initiate_unbounded(transport, config, kept)).await.map_err(late)?
+}
+
+async fn initiate_unbounded<T: Transport>(
+    mut transport: T,
+    config: Arc<Config>,
+    kept: KeptChain,
+) -> Result<Connection<T>, Error> {
+    let clock = Clock::new();
+    let chain = locked(&kept).as_ref().map(InitiatorChain::duplicate);
+    let (mut initiator, mut hello) = Initiator::start(config, chain, &seed()?, clock.now())?;
+    let Established { mut session, finish, chain } = loop {
+        send(&mut transport, hello).await?;
+        let mut answer = receive(&mut transport).await?;
+        match initiator.handle(&mut answer, clock.now())? {
+            Progress::Again(again, next) => (initiator, hello) = (*again, next),
+            Progress::Done(established) => break *established,
+        }
+    };
+    *locked(&kept) = Some(chain);
+    send(&mut transport, finish).await?;
+    accepted(&mut transport, &mut session, &clock).await?;
+    {
+        let mut kept = locked(&kept);
+        *kept = kept.take().map(InitiatorChain::promoted);
+    }
+    // An empty record shows the responder that this side has the keys; it confirms the chain by it.
+    let mut confirmation = BytesMut::new();
+    session.record(clock.instant(), &mut confirmation)?.seal();
+    send(&mut transport, confirmation.freeze()).await?;
+    tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
+    Ok(Connection::new(session, transport, clock))
+}
+
+/// Waits for the record that accepts.
+async fn accepted<T: Transport>(
+    transport: &mut T,
+    session: &mut Session,
+    clock: &Clock,
+) -> Result<(), Error> {
+    let mut record = receive(transport).await?;
+    match session.open(clock.instant(), &mut record) {
+        Ok(_) => {}
+        Err(OpenError::UnexpectedRecord) => return Err(session.refusal(&record).into()),
+        Err(error) => return Err(error.into()),
+    }
+    match session.poll_event() {
+        Some(Event::Accepted { .. }) => Ok(()),
+        _ => Err(HandshakeError::UnexpectedRecord.into()),
+    }
+}
+
+/// What all handshakes of one listener share.
+pub(super) struct Door {
+    pub config: Arc<Config>,
+    pub chains: Arc<Mutex<ChainBook>>,
+    pub gate: Mutex<Gate>,
+}
+
+/// Runs the responder's side for a connection that has a place in the gate.
+pub(super) async fn respond<T: Transport>(
+    transport: T,
+    door: &Door,
+    source: Source,
+) -> Result<Connection<T>, Error> {
+    timeout(HANDSHAKE_TIME, respond_unbounded(transport, door, source)).await.map_err(late)?
+}
+
+async fn respond_unbounded<T: Transport>(
+    mut transport: T,
+    door: &Door,
+    source: Source,
+) -> Result<Connection<T>, Error> {
+    let clock = Clock::new();
+    let greeting = loop {
+        let hello = receive(&mut transport).await?;
+        let read = Greeting::receive(Arc::clone(&door.config), &hello, clock.instant());
+        let link = Greeting::link_of(&hello);
+        let greeting = told(read, &mut transport, link).await?;
+        let judged = locked(&door.gate).challenge(&greeting, source, Proven::Yes, clock.now());
+        match told(judged, &mut transport, link).await? {
+            Some(retry) => send(&mut transport, retry).await?,
+            None => break greeting,
+        }
+    };
+    let link = greeting.link();
+    let answered = greeting.answer(&locked(&door.chains), &seed()?, clock.now());
+    let (answered, reply) = told(answered, &mut transport, link).await?;
+    send(&mut transport, reply).await?;
+    let mut finish = receive(&mut transport).await?;
+    let finished = answered.finish(&mut finish, clock.now());
+    let accepting = told(finished, &mut transport, link).await?;
+    let generation = advance(door, &accepting, &clock);
+    let generation = told(generation, &mut transport, link).await?;
+    let (mut session, _) = accepting.accept(generation, clock.now());
+    let mut record = BytesMut::new();
+    session.poll_transmit(clock.instant(), &mut record);
+    send(&mut transport, record.freeze()).await?;
+    tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
+    let connection = Connection::new(session, transport, clock);
+    Ok(connection.confirming(Arc::clone(&door.chains), generation))
+}
+
+fn advance(
+    door: &Door,
+    accepting: &Accepting,
+    clock: &Clock,
+) -> Result<Generation, HandshakeError> {
+    let continuity = door.config.continuity();
+    if continuity == Continuity::Off {
+        return Ok(Generation::default());
+    }
+    locked(&door.chains).advance(accepting.succession(), continuity, clock.now().unix)
+}
+
+/// Tells the initiator that it is refused, if it may know that much, and logs the cause here.
+async fn told<T: Transport, V>(
+    result: Result<V, HandshakeError>,
+    transport: &mut T,
+    link: LinkId,
+) -> Result<V, Error> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(cause) => {
+            tracing::debug!(%cause, "handshake refused");
+            if let Some(record) = cause.rejection(link) {
+                // The refusal is a courtesy; that it could not be sent is no news.
+                let _ = send(transport, Bytes::copy_from_slice(&record)).await;
+                let _ = poll_fn(|cx| transport.poll_close(cx)).await;
+            }
+            Err(cause.into())
+        }
+    }
+}
+
+async fn send<T: Transport>(transport: &mut T, record: Bytes) -> Result<(), Error> {
+    poll_fn(|cx| transport.poll_ready(cx)).await?;
+    transport.start_send(record)?;
+    Ok(poll_fn(|cx| transport.poll_flush(cx)).await?)
+}
+
+async fn receive<T: Transport>(transport: &mut T) -> Result<BytesMut, Error> {
+    let mut record = BytesMut::new();
+    match poll_fn(|cx| transport.poll_record(cx, &mut record)).await? {
+        Arrival::Record => Ok(record),
+        Arrival::End => Err(Error::new(ErrorKind::Detached)),
+    }
+}
+
+fn late(_: tokio::time::error::Elapsed) -> Error {
+    HandshakeError::TimedOut.into()
+}
+
+fn locked<V>(mutex: &Mutex<V>) -> std::sync::MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
