@@ -371,7 +371,10 @@ impl World {
         for said in 0.. {
             let end = self.end(role);
             let mut record = BytesMut::new();
-            if !end.session.poll_transmit(now, &mut record) {
+            let has = end.session.has_transmit();
+            let transmits = end.session.poll_transmit(now, &mut record);
+            assert_eq!(transmits, has, "a session said that it had something to say");
+            if !transmits {
                 assert!(record.is_empty(), "what is not sealed is not written");
                 break;
             }
@@ -465,12 +468,17 @@ impl World {
         let header = Header::of_record(&record).ok();
         let header = header.filter(|header| header.kind == RecordType::Data);
         let before = observe(&end.session);
-        let opened = end.session.open(now, &mut record);
-        let marks: Vec<u64> = match &opened {
-            Ok(opened) => opened.datagrams().filter_map(mark_of).collect(),
-            Err(_) => Vec::new(),
+        // Both ways to open are one; positions take turns.
+        let owned = header.is_some_and(|header| header.seq % 2 == 1);
+        let opened: Result<Vec<u64>, OpenError> = if owned {
+            let opened = end.session.open_owned(now, record);
+            opened.map(|datagrams| datagrams.filter_map(|payload| mark_of(&payload)).collect())
+        } else {
+            let opened = end.session.open(now, &mut record);
+            opened.map(|opened| opened.datagrams().filter_map(mark_of).collect())
         };
-        let result = opened.map(|_| ());
+        let result = opened.as_ref().map(|_| ()).map_err(|error| *error);
+        let marks = opened.unwrap_or_default();
         let after = observe(&end.session);
         assert!(before.is_alive() || result == Err(OpenError::Closed), "opened behind the end");
         if is_unauthenticated(result) {
