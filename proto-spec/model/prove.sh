@@ -12,8 +12,7 @@ handshake q_sec tt DHBROKEN
 handshake q_sec tt KEMBROKEN
 handshake q_sec ff DHBROKEN KEMBROKEN
 handshake q_sec tt KEMBROKEN LOWPT
-handshake q_auth tttff
-handshake q_auth tttff KCI
+handshake q_auth_ab tttf SMALL
 handshake q_accept tf DHBROKEN KEMBROKEN SMALL
 handshake q_accept ff DHBROKEN KEMBROKEN NOIDBIND SMALL
 handshake q_accept ff DHBROKEN KEMBROKEN NOSIGTH SMALL
@@ -21,15 +20,17 @@ handshake q_accept tf NOIDBIND
 handshake q_accept tf NOSIGTH SMALL
 handshake q_auth_ab ttff EPHLEAK SMALL
 handshake q_accept ff EPHLEAK NOSIGTH SMALL
-handshake q_fs tt FS SMALL
-handshake q_fs tt FS DHBROKEN SMALL
-handshake q_fs tt FS KEMBROKEN SMALL
 handshake q_sec tt CHAIN KEYLEAK DHBROKEN SMALL
 handshake q_auth_ab tttf CHAIN KEYLEAK DHBROKEN SMALL
 handshake q_sec tt CHAIN CHAINLEAK DHBROKEN SMALL
 handshake q_auth_ab tttf CHAIN CHAINLEAK DHBROKEN SMALL
 handshake q_sec ff KEYLEAK SMALL
 handshake q_auth_ab ffff KEYLEAK SMALL
+handshake q_auth tttff
+handshake q_auth tttff KCI
+handshake q_fs tt FS SMALL
+handshake q_fs tt FS DHBROKEN SMALL
+handshake q_fs tt FS KEMBROKEN SMALL
 identity_hiding - t
 identity_hiding - x NOSEAL
 rekey - ttttf

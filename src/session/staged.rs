@@ -46,6 +46,7 @@ pub(crate) fn pair(
         link,
         remote,
         peer: peer.clone(),
+        subject: None,
         record_bytes: record_bytes.into(),
         resumed: stage.resumed,
     };
