@@ -312,7 +312,7 @@ mod tests {
             "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
         ];
         let mut weak = vec![ends(1, 0, 0), ends(0, 0, 0), ends(0xec, 0xff, 0x7f)];
-        weak.extend(order_eight.map(|point| bytes(point)));
+        weak.extend(order_eight.map(bytes));
         for mut point in weak {
             for sign in [0, 0x80] {
                 point[31] = point[31] & 0x7f | sign;

@@ -13,7 +13,7 @@ pub(crate) struct Secret([u8; 32]);
 
 /// Keying material of a length that HKDF cannot give.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("keying material is limited to 8160 bytes under a label of at most 245")]
+#[error("keying material is limited to 8160 bytes under a label of 1 to 245")]
 pub struct ExportError;
 
 impl Secret {

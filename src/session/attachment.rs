@@ -35,3 +35,38 @@ impl Attachment {
         accepted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proto-spec: after the first, which may be any, each follows the last.
+    #[test]
+    fn an_ordered_transport_takes_only_the_next() {
+        for first in [0, 1, 7, 1 << 40] {
+            let mut attachment = Attachment::new(Order::Strict);
+            assert!(attachment.accepts(first));
+            for other in [first, first + 2, first.saturating_sub(1), 0, first * 2 + 3] {
+                assert!(!attachment.accepts(other), "{other} after {first}");
+            }
+            assert!(attachment.accepts(first + 1));
+            assert!(!attachment.accepts(first + 1));
+            assert!(attachment.accepts(first + 2));
+        }
+    }
+
+    #[test]
+    fn a_window_transport_takes_any() {
+        let mut attachment = Attachment::new(Order::Window);
+        for seq in [5, 0, 5, 1_000, 3] {
+            assert!(attachment.accepts(seq));
+        }
+    }
+
+    #[test]
+    fn an_attachment_knows_its_order() {
+        for order in [Order::Strict, Order::Window] {
+            assert_eq!(Attachment::new(order).order(), order);
+        }
+    }
+}

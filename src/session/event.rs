@@ -66,3 +66,25 @@ impl Events {
         if self.0.is_empty() { None } else { Some(self.0.remove(0)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_out_in_order_and_the_newest_of_a_kind_replaces_an_older_one() {
+        let mut events = Events::default();
+        assert_eq!(events.pop(), None);
+        events.push(Event::Pong(1));
+        events.push(Event::Confirmed);
+        events.push(Event::Pong(2));
+        events.push(Event::WantsSeed);
+        events.push(Event::Confirmed);
+        assert_eq!(events.pop(), Some(Event::Pong(2)));
+        events.push(Event::Pong(3));
+        assert_eq!(events.pop(), Some(Event::Confirmed));
+        assert_eq!(events.pop(), Some(Event::WantsSeed));
+        assert_eq!(events.pop(), Some(Event::Pong(3)));
+        assert_eq!(events.pop(), None);
+    }
+}

@@ -130,8 +130,105 @@ pub(super) fn export(
     context: &[u8],
     out: &mut [u8],
 ) -> Result<(), ExportError> {
-    if label.len() > 245 {
+    if !(1..=245).contains(&label.len()) {
         return Err(ExportError);
     }
     exporter.derive(label, b"").expand("exporter", &hash(&[context]).0, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THC: Digest = Digest([1; 32]);
+    const TH3: Digest = Digest([3; 32]);
+    const SHARED: &[u8] = &[5; 64];
+
+    /// proto-spec 01-terms, 1.6.
+    #[test]
+    fn the_transcript_begins_with_the_suite_the_realm_and_the_roles() {
+        let start = |suite, realm, role| {
+            let realm = Realm::new(realm).expect("a name");
+            hex::encode(transcript_start(suite, &realm, role).0)
+        };
+        let hybrid = "3f7e09c2a33e3b4c008b3882f1218b29861484fea2e37eb2bf3229b7d9a9b187";
+        let classical = "1d9b90e7cb6e953ec8d5f6b55bd2235e18b07f4dfefe3065c4658423a14a5830";
+        assert_eq!(start(Suite::Hybrid, "stage", Role::Agent), hybrid);
+        assert_eq!(start(Suite::Classical, "stage", Role::Agent), classical);
+        assert_ne!(start(Suite::Hybrid, "stage", Role::Backend), hybrid);
+        assert_ne!(start(Suite::Hybrid, "prod", Role::Agent), hybrid);
+    }
+
+    /// proto-spec 01-terms, 1.6; 03-handshake, 3.1.
+    #[test]
+    fn a_handshake_starts_from_its_chain_or_from_zeros() {
+        let early = Early::new(None);
+        let zeros = "33ad0a1c607ec03b09e6cd9893680ce210adf300aa1f2660e1b22e10f170f92a";
+        assert_eq!(hex::encode(early.0.bytes()), zeros);
+        let chain = Secret::new([9; 32]);
+        let chained = Early::new(Some(&chain));
+        assert_eq!(chained.0.bytes(), extract(&[0; 32], &[9; 32]).bytes());
+        let bind = chained.0.derive("bind", b"");
+        let binder = mac(bind.bytes(), &[&hash(&[b"before", &[2; 16]]).0]);
+        assert_eq!(chained.binder(b"before", &[2; 16]), binder);
+        assert_ne!(early.binder(b"before", &[2; 16]), binder);
+    }
+
+    /// proto-spec 03-handshake, 3.6, line by line.
+    #[test]
+    fn the_schedule_is_the_one_of_the_page() {
+        let early = Early::new(None);
+        let hs = extract(early.0.derive("derived", b"").bytes(), SHARED);
+        let keys = HandshakeKeys::new(&early, SHARED, THC);
+        for (side, sealing, finished, traffic) in
+            [(Side::Initiator, "i hs", "i fin", "i ap"), (Side::Responder, "r hs", "r fin", "r ap")]
+        {
+            assert_eq!(keys.sealing(side).bytes(), hs.derive(sealing, &THC.0).bytes());
+            let expected = mac(hs.derive(finished, &THC.0).bytes(), &[&TH3.0]);
+            assert_eq!(keys.finished(side, &TH3), expected);
+            assert!(keys.is_finished(side, &TH3, &expected));
+            assert!(!keys.is_finished(side, &THC, &expected));
+            assert!(!keys.is_finished(side.other(), &TH3, &expected));
+            let ms = extract(hs.derive("derived", b"").bytes(), &[0; 32]);
+            let session = keys.session(TH3);
+            assert_eq!(session.traffic(side).bytes(), ms.derive(traffic, &TH3.0).bytes());
+            assert_eq!(session.chain.bytes(), ms.derive("chain", &TH3.0).bytes());
+            assert_eq!(session.exporter.bytes(), ms.derive("exp", &TH3.0).bytes());
+            assert_eq!(session.id.0, ms.derive_bytes("sid", &TH3.0));
+            assert_eq!(session.rekey.bytes(), ms.derive("derived", b"").bytes());
+            assert_eq!(session.transcript, TH3);
+        }
+    }
+
+    /// proto-spec 04-sealing, 4.3.
+    #[test]
+    fn a_rekey_leads_to_the_secrets_of_the_page() {
+        let rekey = Secret::new([4; 32]);
+        let root = extract(rekey.bytes(), SHARED);
+        let keys = RekeyedKeys::new(&rekey, SHARED, TH3);
+        let (i, r) = (root.derive("i ap", &TH3.0), root.derive("r ap", &TH3.0));
+        assert_eq!(keys.traffic(Side::Initiator).bytes(), i.bytes());
+        assert_eq!(keys.traffic(Side::Responder).bytes(), r.bytes());
+        assert_eq!(keys.rekey.bytes(), root.derive("derived", b"").bytes());
+        assert_eq!(keys.transcript, TH3);
+    }
+
+    /// proto-spec 01-terms, 1.6; [H-14].
+    #[test]
+    fn an_export_is_whole_or_an_error() {
+        let exporter = Secret::new([0x22; 32]);
+        let exported = |label: &str, length| {
+            let mut out = vec![0; length];
+            export(&exporter, label, b"ctx", &mut out).map(|()| out)
+        };
+        let expected = hex::decode("7286c70f53a5941996d6b0b3e4394b1e").expect("hex");
+        assert_eq!(exported("app", 16), Ok(expected));
+        assert!(exported("app", 8_160).is_ok());
+        assert_eq!(exported("app", 8_161), Err(ExportError));
+        assert!(exported(&"l".repeat(245), 16).is_ok());
+        assert!(exported("l", 16).is_ok());
+        for label in ["", &"l".repeat(246), &"l".repeat(300)] {
+            assert_eq!(exported(label, 16), Err(ExportError), "{} bytes", label.len());
+        }
+    }
 }

@@ -42,3 +42,42 @@ impl std::fmt::Debug for Knock {
         f.write_str("Knock(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::hash;
+
+    /// proto-spec 03-handshake, 3.8, and 01-terms, 1.6.
+    #[test]
+    fn a_knock_is_the_front_of_a_mac_over_all_before_it() {
+        let key = "908f42d8dbfa2575b3d195d0eff037ac108d74add7f65b20a7f310e195c540bd";
+        let knock = Knock::secret(&[0x11; 32]);
+        assert_eq!(hex::encode(knock.0.bytes()), key);
+        assert_eq!(knock.of(b"hello")[..], mac(knock.0.bytes(), &[b"hello"])[..16]);
+        let same = Knock::fingerprint(&Fingerprint([0x11; 32]));
+        assert_eq!(same.of(b"hello"), knock.of(b"hello"));
+    }
+
+    /// proto-spec [H-25].
+    #[test]
+    fn a_knock_of_another_secret_or_hello_does_not_match() {
+        let (knock, other) = (Knock::secret(&[1; 32]), Knock::secret(&[2; 32]));
+        let right = knock.of(b"hello");
+        assert!(knock.matches(b"hello", &right));
+        assert!(knock.duplicate().matches(b"hello", &right));
+        assert!(!knock.matches(b"hellp", &right));
+        assert!(!other.matches(b"hello", &right));
+        for index in 0..16 {
+            let mut wrong = right;
+            wrong[index] ^= 1;
+            assert!(!knock.matches(b"hello", &wrong), "byte {index}");
+        }
+        assert_ne!(hash(&[&right]).0[..16], right);
+    }
+
+    #[test]
+    fn a_knock_is_never_printed() {
+        assert_eq!(format!("{:?}", Knock::secret(&[0xab; 32])), "Knock(..)");
+    }
+}

@@ -107,11 +107,12 @@ impl Sending {
         let worn = self.records >= EPOCH_RECORDS
             || self.since.is_some_and(|since| now.since(since) >= EPOCH_TIME);
         let proven = self.proof == Proof::Given;
-        if let Some(secret) = self.rekeyed.take() {
+        let last = self.epoch == u32::MAX;
+        if let Some(secret) = self.rekeyed.take_if(|_| !last) {
             // A rekey's answer was sealed after its question was opened: that proves this epoch.
             self.held = false;
             self.step(secret);
-        } else if worn && proven && !self.held && self.epoch < u32::MAX {
+        } else if worn && proven && !self.held && !last {
             let secret = self.secret.derive("upd", b"");
             self.step(secret);
         }
@@ -190,49 +191,228 @@ impl Sending {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::session::tests::rig::at;
 
-    /// proto-spec: the nonce is the position, added to the base without carry.
+    const LINK: LinkId = LinkId([9; 8]);
+    const START: Instant = Instant::from_nanos(1_000);
+
+    /// proto-spec 01-terms, 1.6.
     #[test]
-    fn a_nonce_is_the_base_and_the_position() {
-        let iv = [0xff; 12];
+    fn the_nonce_is_the_position_added_to_the_base() {
+        let (_, iv) = keyed(&Secret::new([0x22; 32]));
+        assert_eq!(hex::encode(iv), "1ce633e90a622525671baf0c");
+        assert_eq!(hex::encode(nonce(&iv, 7)), "1ce633e90a622525671baf0b");
         assert_eq!(nonce(&iv, 0), iv);
-        assert_eq!(nonce(&iv, 1), [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 254]);
-        let last = nonce(&[0; 12], SEQ_END - 1);
-        assert_eq!(last, [0, 0, 0, 0, 0x3f, 255, 255, 255, 255, 255, 255, 255]);
+        let high = nonce(&[0xff; 12], 0x0102_0304_0506_0708);
+        assert_eq!(hex::encode(high), "fffffffffefdfcfbfaf9f8f7");
+    }
+
+    /// proto-spec, [R-9], and 02-records, 2.3.
+    #[test]
+    fn a_record_is_sealed_under_its_header_and_position() {
+        let mut sending = sending();
+        let (sealing, iv) = keyed(&Secret::new([1; 32]));
+        for seq in 0..3 {
+            let (mut record, tag) = sealed(&mut sending, START, 5);
+            let header = Header::decode(&record).expect("a header");
+            let expected = Header { kind: RecordType::Data, length: 21, link: LINK, epoch: 0, seq };
+            assert_eq!(header, expected);
+            let (front, text) = record.split_at_mut(HEADER_BYTES);
+            assert_eq!(sealing.open(&nonce(&iv, seq), front, text, &tag), Ok(()));
+            assert_eq!(text, [6; 5]);
+        }
+    }
+
+    /// proto-spec, 04-sealing, 4.1.
+    #[test]
+    fn an_epoch_has_its_own_key_and_positions_go_on() {
+        let mut sending = worn();
+        sending.seq = 4_096;
+        assert_eq!(sending.prepare(START), Announcement::Epoch(1));
+        let (mut record, tag) = sealed(&mut sending, START, 5);
+        let header = Header::decode(&record).expect("a header");
+        assert_eq!((header.epoch, header.seq), (1, 4_096));
+        let (sealing, iv) = keyed(&Secret::new([1; 32]).derive("upd", b""));
+        let (front, text) = record.split_at_mut(HEADER_BYTES);
+        assert_eq!(sealing.open(&nonce(&iv, 4_096), front, text, &tag), Ok(()));
+    }
+
+    /// proto-spec [S-1]: due by records.
+    #[test]
+    fn an_epoch_ends_after_4096_records() {
+        let mut sending = sending();
+        sending.hear_peer();
+        for record in 0..4_096 {
+            sending.prepare(START);
+            assert_eq!(sending.epoch(), 0, "{record}");
+            sealed(&mut sending, START, 0);
+        }
+        assert_eq!(sending.prepare(START), Announcement::Epoch(1));
+        assert_eq!(sending.epoch(), 1);
+    }
+
+    /// proto-spec [S-1]: due by time since the first record of the epoch.
+    #[test]
+    fn an_epoch_ends_60_seconds_after_its_first_record() {
+        let mut sending = sending();
+        sending.hear_peer();
+        let late = START.after(Duration::from_secs(1_000));
+        sending.prepare(late);
+        assert_eq!(sending.epoch(), 0);
+        sealed(&mut sending, late, 0);
+        sealed(&mut sending, late.after(Duration::from_secs(30)), 0);
+        sending.prepare(late.after(Duration::from_nanos(59_999_999_999)));
+        assert_eq!(sending.epoch(), 0);
+        let due = late.after(Duration::from_secs(60));
+        sending.prepare(due);
+        assert_eq!(sending.epoch(), 1);
+        // Its own first record has not been sealed yet.
+        sending.acknowledge(1);
+        sending.prepare(due.after(Duration::from_secs(60)));
+        assert_eq!(sending.epoch(), 1);
+    }
+
+    /// proto-spec [S-1]: proven.
+    #[test]
+    fn an_epoch_ends_only_when_the_peer_has_seen_it() {
+        let mut sending = sending();
+        sending.records = EPOCH_RECORDS;
+        sending.prepare(START);
+        sending.acknowledge(1);
+        sending.prepare(START);
+        assert_eq!(sending.epoch(), 0);
+        sending.acknowledge(0);
+        sending.prepare(START);
+        assert_eq!(sending.epoch(), 1);
+        // A record of the peer proves epoch 0 alone.
+        sending.records = EPOCH_RECORDS;
+        sending.hear_peer();
+        sending.acknowledge(0);
+        sending.prepare(START);
+        assert_eq!(sending.epoch(), 1);
+        sending.acknowledge(1);
+        sending.prepare(START);
+        assert_eq!(sending.epoch(), 2);
+    }
+
+    /// proto-spec [S-1]: quiet. [S-11].
+    #[test]
+    fn a_rekey_holds_the_epoch_and_then_ends_it() {
+        let mut sending = worn();
+        sending.hold();
+        sending.prepare(START);
+        assert_eq!(sending.epoch(), 0);
+        sending.rekey(Secret::new([2; 32]));
+        assert_eq!(sending.prepare(START), Announcement::Epoch(1));
+        let (mut record, tag) = sealed(&mut sending, START, 5);
+        let (sealing, iv) = keyed(&Secret::new([2; 32]));
+        let (front, text) = record.split_at_mut(HEADER_BYTES);
+        assert_eq!(sealing.open(&nonce(&iv, 0), front, text, &tag), Ok(()));
+        // The next step is an ordinary one again, from the new secret.
+        sending.records = EPOCH_RECORDS;
+        sending.acknowledge(1);
+        sending.prepare(START);
+        assert_eq!(sending.epoch(), 2);
+        assert_eq!(sending.secret.bytes(), Secret::new([2; 32]).derive("upd", b"").bytes());
+    }
+
+    /// proto-spec [S-2], [S-3].
+    #[test]
+    fn an_epoch_is_announced_until_it_is_proven() {
+        let mut sending = worn();
+        for record in 0..1_024 {
+            let expected = match record % 256 {
+                0 => Announcement::Epoch(1),
+                _ => Announcement::None,
+            };
+            assert_eq!(sending.prepare(START), expected, "{record}");
+            sealed(&mut sending, START, 0);
+        }
+        sending.acknowledge(1);
+        assert_eq!(sending.prepare(START), Announcement::None);
     }
 
     #[test]
-    #[should_panic(expected = "never sealed beyond the last")]
-    fn a_position_beyond_the_last_is_never_sealed() {
-        let mut sending = Sending::new(Secret::new([7; 32]));
-        sending.seq = SEQ_END;
-        sending.seal(LinkId::NONE, at(0), &mut [0; HEADER_BYTES]);
+    fn epoch_0_is_not_announced() {
+        let mut sending = sending();
+        for _ in 0..600 {
+            assert_eq!(sending.prepare(START), Announcement::None);
+            sealed(&mut sending, START, 0);
+        }
     }
 
-    /// proto-spec [S-1]: the last epoch is not left by an ordinary step.
+    /// proto-spec 04-sealing, 4.5: the last epoch makes no further step.
     #[test]
-    fn the_last_epoch_makes_no_further_step() {
-        let mut sending = Sending::new(Secret::new([7; 32]));
-        (sending.epoch, sending.records) = (u32::MAX, EPOCH_RECORDS);
+    fn the_last_epoch_is_not_left() {
+        let mut sending = worn();
+        sending.epoch = u32::MAX - 1;
+        sending.prepare(START);
+        assert_eq!(sending.epoch(), u32::MAX);
+        sending.records = EPOCH_RECORDS;
         sending.acknowledge(u32::MAX);
-        assert_eq!(sending.prepare(at(0)), Announcement::None);
+        sending.prepare(START);
+        sending.rekey(Secret::new([2; 32]));
+        sending.prepare(START);
         assert_eq!(sending.epoch(), u32::MAX);
     }
 
-    /// proto-spec [S-1]: an acknowledgement of an epoch before proves nothing of this one.
+    /// proto-spec.
     #[test]
-    fn a_late_acknowledgement_proves_nothing() {
-        let mut sending = Sending::new(Secret::new([7; 32]));
-        sending.acknowledge(0);
+    fn the_last_position_is_for_close_and_none_follows() {
+        let mut sending = sending();
+        for (seq, last, exhausted) in [
+            (0, false, false),
+            ((1 << 62) - 2, false, false),
+            ((1 << 62) - 1, true, false),
+            (1 << 62, true, true),
+        ] {
+            sending.seq = seq;
+            assert_eq!((sending.is_at_last(), sending.is_exhausted()), (last, exhausted), "{seq}");
+        }
+        sending.seq = (1 << 62) - 1;
+        sealed(&mut sending, START, 0);
+        assert!(sending.is_exhausted());
+    }
+
+    /// proto-spec.
+    #[test]
+    #[should_panic(expected = "beyond the last")]
+    fn nothing_is_sealed_beyond_the_last_position() {
+        let mut sending = sending();
+        sending.seq = 1 << 62;
+        sealed(&mut sending, START, 0);
+    }
+
+    #[test]
+    fn the_largest_record_fits_its_length() {
+        let (record, _) = sealed(&mut sending(), START, 65_519);
+        assert_eq!(Header::decode(&record).map(|header| header.length), Ok(u16::MAX));
+    }
+
+    #[test]
+    #[should_panic(expected = "longer than its length field")]
+    fn a_record_that_its_length_cannot_say_is_never_sealed() {
+        sealed(&mut sending(), START, 65_520);
+    }
+
+    fn sending() -> Sending {
+        Sending::new(Secret::new([1; 32]))
+    }
+
+    /// About to leave epoch 0.
+    fn worn() -> Sending {
+        let mut sending = sending();
         sending.records = EPOCH_RECORDS;
-        assert_eq!(sending.prepare(at(0)), Announcement::Epoch(1));
-        sending.acknowledge(0);
         sending.hear_peer();
-        sending.records = EPOCH_RECORDS;
-        assert_eq!(sending.prepare(at(0)), Announcement::Epoch(1), "still in epoch 1, reminding");
-        sending.acknowledge(1);
-        assert_eq!(sending.prepare(at(0)), Announcement::Epoch(2));
+        sending
+    }
+
+    fn sealed(sending: &mut Sending, now: Instant, length: usize) -> (Vec<u8>, [u8; TAG_BYTES]) {
+        let mut record = vec![0; HEADER_BYTES];
+        record.resize(HEADER_BYTES + length, 6);
+        let tag = sending.seal(LINK, now, &mut record);
+        (record, tag)
     }
 }
