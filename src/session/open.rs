@@ -1,18 +1,21 @@
 //! Opening: every check in the order of proto-spec 02, section 2.4. Nothing changes before the tag
 //! is right.
 
+use super::attachment::Order;
 use super::error::{Fate, OpenError};
 use super::event::Event;
 use super::receiving::Moved;
 use super::sealed::{Phase, Session};
+use super::side::Side;
 use crate::crypto::same;
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
+use crate::ids::LinkId;
 use crate::limits::FORGERIES;
 use crate::time::Instant;
 use crate::wire::{Frame, Frames, NoSession};
 
 /// The frames of a record that was opened; the session has acted on its own already.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Opened<'a> {
     plaintext: &'a [u8],
 }
@@ -26,6 +29,12 @@ impl<'a> Opened<'a> {
             Frame::Datagram(payload) => Some(payload),
             _ => None,
         })
+    }
+}
+
+impl std::fmt::Debug for Opened<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Opened({} bytes)", self.plaintext.len())
     }
 }
 
@@ -63,17 +72,29 @@ impl Session {
             Some(parts) => parts,
             None => unreachable!("a header was read from it"),
         };
+        let link = match header.kind {
+            RecordType::Hello => LinkId::NONE,
+            RecordType::NoSession => self.remote,
+            _ => self.link,
+        };
+        if header.link != link {
+            return Err(OpenError::UnknownLink);
+        }
         match header.kind {
-            RecordType::Data if header.link == self.link => {}
-            RecordType::NoSession if header.link == self.remote => {
+            RecordType::Data => {}
+            RecordType::NoSession if self.may_lose() => {
                 self.hear_no_session(sealed);
                 return Ok(Opened { plaintext: &[] });
             }
-            RecordType::Data | RecordType::NoSession => return Err(OpenError::UnknownLink),
             _ => return Err(OpenError::UnexpectedRecord),
         }
         if usize::from(header.length) > usize::from(self.config.record_bytes) + TAG_BYTES {
             return Err(OpenError::TooLarge);
+        }
+        // ACCEPT is at position 0; where records overtake each other, it may still come.
+        let overtook = self.attachment.order() == Order::Window && header.seq != 0;
+        if self.phase == Phase::Unaccepted && overtook {
+            return Err(OpenError::UnexpectedRecord);
         }
         let attachment = &mut self.attachment;
         let judge = |seq| attachment.accepts(seq);
@@ -100,6 +121,11 @@ impl Session {
     fn count_forgery(&mut self) -> OpenError {
         self.forgeries += 1;
         if self.forgeries >= FORGERIES { OpenError::AeadLimit } else { OpenError::Forged }
+    }
+
+    /// Whether the peer may say that it lost the session: a responder that accepted.
+    fn may_lose(&self) -> bool {
+        self.side == Side::Initiator && self.phase != Phase::Unaccepted
     }
 
     /// A responder that lost the session says so with the token it gave. A wrong one is noise.
