@@ -37,6 +37,8 @@ mod responder;
 mod sealed;
 mod sending;
 mod side;
+#[cfg(test)]
+mod tests;
 mod verifier;
 mod window;
 
