@@ -131,3 +131,25 @@ pub(super) fn encapsulate_of(public: &[u8], material: &[u8; 32]) -> Option<(Box<
     let (ciphertext, shared) = key.encapsulate_deterministic(&(*material).into());
     Some((Box::from(ciphertext.as_slice()), Secret::new(shared.into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::ZeroizeOnDrop;
+
+    use super::*;
+
+    fn is_wiped<T: ZeroizeOnDrop>() {}
+
+    /// Every type that holds a secret is wiped on drop; without its feature `zeroize`, a dependency
+    /// would not be, and this would not compile (RUSTSEC-2024-0342).
+    #[test]
+    fn whatever_holds_a_secret_is_wiped() {
+        is_wiped::<Secret>();
+        is_wiped::<ChaCha20Poly1305>();
+        is_wiped::<ed25519_dalek::SigningKey>();
+        is_wiped::<StaticSecret>();
+        is_wiped::<ml_kem::ml_kem_768::DecapsulationKey>();
+        is_wiped::<Zeroizing<[u8; 32]>>();
+        is_wiped::<Zeroizing<Vec<u8>>>();
+    }
+}

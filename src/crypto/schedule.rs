@@ -7,9 +7,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 const PREFIX: &[u8] = b"waxwire/1 ";
 const MAX_OUTPUT: usize = 255 * 32;
 
-/// Thirty-two secret bytes. Wiped on drop, never printed, never copied by accident.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Secret([u8; 32]);
+/// Thirty-two secret bytes. Wiped on drop, never printed, never copied by accident. On the heap, so
+/// that moving what holds it (out of a box, say) leaves no copy of it behind.
+pub(crate) struct Secret(Box<[u8; 32]>);
 
 /// Keying material of a length that HKDF cannot give.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub struct ExportError;
 
 impl Secret {
     pub(crate) fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self(Box::new(bytes))
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {
@@ -27,12 +27,15 @@ impl Secret {
 
     /// A copy where a protocol step needs the secret twice. Deliberate, hence not `Clone`.
     pub(crate) fn duplicate(&self) -> Self {
-        Self(self.0)
+        Self(self.0.clone())
     }
 
     /// The secret that `label` names under this one.
     pub(crate) fn derive(&self, label: &str, context: &[u8]) -> Self {
-        Self(self.derive_bytes(label, context))
+        let mut secret = Self::new([0; 32]);
+        let done = self.expand(label, context, &mut *secret.0);
+        assert!(done.is_ok(), "a label or context of our own is too long");
+        secret
     }
 
     /// Bytes that `label` names under this secret: public ids, nonces and keys for others' types.
@@ -64,10 +67,18 @@ impl Secret {
             &[context_length],
             context,
         ];
-        let hkdf = Hkdf::<Sha256>::from_prk(&self.0).map_err(|_| ExportError)?;
+        let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).map_err(|_| ExportError)?;
         hkdf.expand_multi_info(&info, out).map_err(|_| ExportError)
     }
 }
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Secret {}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,7 +89,7 @@ impl std::fmt::Debug for Secret {
 /// HKDF-Extract.
 pub(crate) fn extract(salt: &[u8], material: &[u8]) -> Secret {
     let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt), material);
-    let secret = Secret(prk.into());
+    let secret = Secret::new(prk.into());
     prk.as_mut_slice().zeroize();
     secret
 }

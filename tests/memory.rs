@@ -1,0 +1,209 @@
+//! What is left of secrets in this process's memory after a session is dropped. A binary of its own
+//! with one test, so that nothing else holds the same secrets.
+//!
+//! The test knows every secret, because it derives them from the seeds as proto-spec 03 does, and
+//! keeps them masked. While a session lives, its keys must be found, or the search proves nothing.
+//! Heaps are searched, and what else is writable; stacks are not, because a compiler leaves copies of
+//! what it moves there, of which this crate knows nothing.
+
+#![cfg(all(target_os = "linux", not(feature = "aws-lc")))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // tests
+
+#[path = "it/support.rs"]
+#[allow(dead_code)] // the other binary uses all of it
+mod support;
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use waxwire::Suite;
+use waxwire::header::HEADER_BYTES;
+use x25519_dalek::{PublicKey, StaticSecret};
+
+use crate::support::{AGENT, Pair, agent_config, backend_config, pair_of, sealed, start};
+
+const MASK: u8 = 0xa5;
+
+/// A secret to search for, masked, so that the search does not find itself.
+struct Needle {
+    name: &'static str,
+    masked: [u8; 32],
+}
+
+impl Needle {
+    fn new(name: &'static str, secret: [u8; 32]) -> Self {
+        Self { name, masked: secret.map(|byte| byte ^ MASK) }
+    }
+}
+
+/// No secret of a session, whole or half, outlives it.
+#[test]
+fn secrets_are_gone_after_a_session() {
+    // Another thread, so that the stack of the handshake is told from the heap by its guard.
+    let needles = std::thread::spawn(|| {
+        let pair = classical_pair();
+        let needles = needles(pair.agent.binding());
+        check(pair, &needles);
+        drop(support::identity(AGENT));
+        needles
+    });
+    let needles = needles.join().unwrap();
+    let left = found(&needles);
+    assert!(left.is_empty(), "still in memory: {left:?}");
+}
+
+/// The needles are the right ones, and are found while the session lives.
+fn check(mut pair: Box<Pair>, needles: &[Needle]) {
+    let mut record = sealed(&mut pair.agent, start().instant, b"proves the key");
+    let key = needles.iter().find(|needle| needle.name == "agent's key").unwrap();
+    let iv = needles.iter().find(|needle| needle.name == "agent's nonce base").unwrap();
+    let (front, body) = record.split_at_mut(HEADER_BYTES);
+    let (text, tag) = body.split_at_mut(body.len() - 16);
+    let nonce: [u8; 12] = std::array::from_fn(|at| iv.masked[at] ^ MASK);
+    let cipher = ChaCha20Poly1305::new(&key.masked.map(|byte| byte ^ MASK).into());
+    let tag: &[u8; 16] = (&*tag).try_into().unwrap();
+    let nonce = [&nonce[..11], &[nonce[11] ^ front[23]]].concat();
+    let nonce: &[u8; 12] = nonce[..].try_into().unwrap();
+    cipher
+        .decrypt_inout_detached(nonce.into(), front, text.into(), tag.into())
+        .expect("the test derives the session's own key");
+    assert_eq!(&text[4..], b"proves the key");
+    drop(cipher);
+
+    let alive = found(needles);
+    for name in ["agent's key", "agent's traffic secret", "exporter", "chain"] {
+        assert!(alive.iter().any(|found| found.starts_with(name)), "{name} not in {alive:?}");
+    }
+}
+
+/// On the heap, as a driver's task holds it.
+fn classical_pair() -> Box<Pair> {
+    let suites = [Suite::Classical];
+    let agent = agent_config().with_suites(&suites).unwrap();
+    Box::new(pair_of(agent, backend_config().with_suites(&suites).unwrap()))
+}
+
+/// Every secret of the session between the default parties, from the seeds of `Handshake::new`.
+fn needles(binding: [u8; 32]) -> Vec<Needle> {
+    let seed = |number: u8| extract(b"waxwire/1 seed", &[number; 32]);
+    let ephemeral = |number| expand(&seed(number), "x25519 key", b"");
+    let [agent, backend] = [ephemeral(11), ephemeral(12)].map(StaticSecret::from);
+    let shared = agent.diffie_hellman(&PublicKey::from(&backend)).to_bytes();
+    let early = extract(&[0; 32], &[0; 32]);
+    let handshake = extract(&expand::<32>(&early, "derived", b""), &shared);
+    let master = extract(&expand::<32>(&handshake, "derived", b""), &[0; 32]);
+    let agents = expand(&master, "i ap", &binding);
+    let backends = expand(&master, "r ap", &binding);
+    let mut iv = [0; 32];
+    iv[..12].copy_from_slice(&expand::<12>(&agents, "iv", b""));
+    vec![
+        Needle::new("identity", expand(&seed(AGENT), "identity", b"")),
+        Needle::new("ephemeral of the agent", agent.to_bytes()),
+        Needle::new("ephemeral of the backend", backend.to_bytes()),
+        Needle::new("shared secret", shared),
+        Needle::new("handshake secret", handshake),
+        Needle::new("master secret", master),
+        Needle::new("agent's traffic secret", agents),
+        Needle::new("backend's traffic secret", backends),
+        Needle::new("agent's key", expand(&agents, "key", b"")),
+        Needle::new("backend's key", expand(&backends, "key", b"")),
+        Needle::new("exporter", expand(&master, "exp", &binding)),
+        Needle::new("chain", expand(&master, "chain", &binding)),
+        Needle::new("rekey secret", expand(&master, "derived", b"")),
+        Needle::new("agent's nonce base", iv),
+    ]
+}
+
+/// HKDF-Extract.
+fn extract(salt: &[u8], material: &[u8]) -> [u8; 32] {
+    Hkdf::<Sha256>::extract(Some(salt), material).0.into()
+}
+
+/// `XL` of proto-spec 01.
+fn expand<const N: usize>(secret: &[u8; 32], label: &str, context: &[u8]) -> [u8; N] {
+    let label = format!("waxwire/1 {label}");
+    let length = u16::try_from(N).unwrap().to_be_bytes();
+    let sizes = [label.len(), context.len()].map(|size| [u8::try_from(size).unwrap()]);
+    let info = [&length[..], &sizes[0], label.as_bytes(), &sizes[1], context].concat();
+    let mut out = [0; N];
+    Hkdf::<Sha256>::from_prk(secret).unwrap().expand(&info, &mut out).unwrap();
+    out
+}
+
+/// The needles of which a half is in memory, and where. A nonce base is public where the position
+/// is, so it only proves the keys.
+fn found(needles: &[Needle]) -> Vec<String> {
+    let memory = File::open("/proc/self/mem").unwrap();
+    let mut found = Vec::new();
+    for (range, name) in mappings() {
+        let mut bytes = vec![0; range.end - range.start];
+        if memory.read_exact_at(&mut bytes, range.start as u64).is_err() {
+            continue;
+        }
+        for needle in needles.iter().filter(|needle| needle.name != "agent's nonce base") {
+            for half in needle.masked.as_chunks::<16>().0 {
+                if let Some(at) = position(&bytes, half) {
+                    found.push(format!("{} at {:#x} in {name}", needle.name, range.start + at));
+                }
+            }
+        }
+        // Copies of this process's memory are memory too.
+        bytes.fill(0);
+        std::hint::black_box(&bytes);
+    }
+    found
+}
+
+fn position(bytes: &[u8], masked: &[u8; 16]) -> Option<usize> {
+    let first = masked[0] ^ MASK;
+    let mut from = 0;
+    while let Some(at) = memchr(first, &bytes[from..]) {
+        let at = from + at;
+        let candidate = bytes.get(at..at + 16)?;
+        if candidate.iter().zip(masked).all(|(byte, masked)| byte ^ MASK == *masked) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
+
+/// Eight bytes at a time: in a debug build a plain loop over all memory takes seconds.
+fn memchr(byte: u8, bytes: &[u8]) -> Option<usize> {
+    let wide = u64::from_ne_bytes([byte; 8]);
+    let (words, _) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let differs = u64::from_ne_bytes(*word) ^ wide;
+        let holds = differs.wrapping_sub(0x0101_0101_0101_0101) & !differs & 0x8080_8080_8080_8080;
+        if holds != 0 {
+            let at = number * 8;
+            return bytes[at..].iter().position(|one| *one == byte).map(|more| at + more);
+        }
+    }
+    let at = words.len() * 8;
+    bytes[at..].iter().position(|one| *one == byte).map(|more| at + more)
+}
+
+/// Writable mappings without stacks. A thread's stack lies behind a guard page without rights.
+fn mappings() -> Vec<(std::ops::Range<usize>, String)> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut found = Vec::new();
+    let mut guarded = None;
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else { continue };
+        let name = words.nth(3).unwrap_or("anonymous").to_owned();
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| usize::from_str_radix(hex, 16).unwrap());
+        let is_stack = name == "[stack]" || (guarded == Some(start) && end - start > 1 << 20);
+        guarded = (rights.starts_with("---")).then_some(end);
+        if rights.starts_with("rw") && !is_stack {
+            found.push((start..end, name));
+        }
+    }
+    found
+}
