@@ -145,7 +145,7 @@ job_fuzz() { # each fuzz target for FUZZ_SECONDS on stable; what it finds goes t
         [ ! -d "fuzz/corpus/$target" ] || corpora+=("fuzz/corpus/$target")
         mkdir -p "fuzz/target/corpus/$target" fuzz/target/log
         cargo fuzz run -s "$sanitizer" "$target" "${corpora[@]}" -- -max_total_time="$seconds" \
-            -max_len=17000 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"$log" 2>&1 || {
+            -max_len=17000 -len_control=10 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"$log" 2>&1 || {
             tail -n 60 "$log"
             fail "fuzz target $target; the whole output is in $log"
         }

@@ -3,8 +3,8 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::end::End;
 use super::input::Input;
-use super::live::End;
 use crate::crypto::{Context, Identity, hash};
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
 use crate::ids::Role;

@@ -3,31 +3,27 @@
 //! Under `cfg(fuzzing)` a mock cipher takes what anyone writes, so frames of the fuzzer's own reach
 //! an open session; with the real cipher the same input shows that none of them does.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 
 use super::craft::{craft, no_session};
+use super::end::{
+    End, Letter, ON_THE_WAY, assert_honest, assert_kept, assert_unchanged, is_unauthenticated,
+    mark_of,
+};
 use super::input::Input;
 use super::parties::{self, Choice, Sides, Trust};
 use crate::crypto::Suite;
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
-use crate::ids::{LinkId, Role};
-use crate::limits::{FORGERIES, REKEY_RETRY_TIME, REPLAY_WINDOW, SEQ_END};
-use crate::session::{
-    CloseCode, Event, Fate, FrameError, Observation, OpenError, Order, SealError, Session, Stage,
-    observe, pair, wear,
-};
+use crate::ids::Role;
+use crate::limits::{FORGERIES, REKEY_RETRY_TIME, SEQ_END};
+use crate::session::{CloseCode, Fate, OpenError, Order, SealError, Stage, observe, pair, wear};
 use crate::time::Now;
 use crate::wire::{Frame, Frames, KeyUpdate};
 
 /// Operations of one input at most: an input is a story, not a load test.
 const OPERATIONS: usize = 300;
-/// Records that lie on the way to one side at most, and as many that lay there once.
-const ON_THE_WAY: usize = 16;
-/// Kinds of events: as many may wait.
-const EVENTS: usize = 11;
 /// ACCEPT does not fit one record with all else at most, a REKEY and a CREDENTIAL neither.
 const RECORDS_TO_SAY_ALL: usize = 4;
 
@@ -44,32 +40,6 @@ pub fn session(data: &[u8]) {
     world.settle();
 }
 
-/// One end, and what was seen of it from outside.
-pub(super) struct End {
-    pub session: Session,
-    pub role: Role,
-    /// The link id of the other end.
-    pub remote: LinkId,
-    /// Records on their way here, oldest first.
-    inbox: VecDeque<Letter>,
-    /// Records that were on their way here once.
-    past: VecDeque<Letter>,
-    /// Positions that were opened here.
-    opened: BTreeSet<u64>,
-    /// Marks of the datagrams that came here in genuine records.
-    marks: BTreeSet<u64>,
-    /// Epoch and position of the record that was sealed last.
-    sealed: Option<(u32, u64)>,
-    said_close: bool,
-}
-
-/// A record on its way.
-#[derive(Clone)]
-struct Letter {
-    record: BytesMut,
-    genuine: bool,
-}
-
 struct World {
     sides: &'static Sides,
     agent: End,
@@ -81,65 +51,6 @@ struct World {
     deceived: bool,
     /// Whether positions were left out up to the end of their range.
     worn: bool,
-}
-
-impl End {
-    fn new(session: Session, role: Role, remote: LinkId) -> Self {
-        Self {
-            session,
-            role,
-            remote,
-            inbox: VecDeque::new(),
-            past: VecDeque::new(),
-            opened: BTreeSet::new(),
-            marks: BTreeSet::new(),
-            sealed: None,
-            said_close: false,
-        }
-    }
-
-    /// The position after the highest one opened.
-    pub(super) fn next(&self) -> u64 {
-        self.opened.last().map_or(0, |last| last + 1)
-    }
-
-    fn is_alive(&self) -> bool {
-        observe(&self.session).is_alive()
-    }
-
-    fn receive(&mut self, letter: Letter) {
-        if self.inbox.len() == ON_THE_WAY {
-            self.inbox.pop_front();
-        }
-        self.inbox.push_back(letter);
-    }
-
-    fn remember(&mut self, letter: Letter) {
-        if self.past.len() == ON_THE_WAY {
-            self.past.pop_front();
-        }
-        self.past.push_back(letter);
-    }
-
-    /// What a position deserves that no other check refuses.
-    fn verdict(&self, seq: u64) -> Option<OpenError> {
-        if seq + REPLAY_WINDOW < self.next() {
-            Some(OpenError::TooOld)
-        } else {
-            self.opened.contains(&seq).then_some(OpenError::Replayed)
-        }
-    }
-
-    /// Takes all events; returns whether a seed is wanted.
-    fn drain(&mut self) -> bool {
-        let (mut wants, mut count) = (false, 0);
-        while let Some(event) = self.session.poll_event() {
-            count += 1;
-            wants |= event == Event::WantsSeed;
-            assert!(count <= EVENTS, "events pile up");
-        }
-        wants
-    }
 }
 
 impl World {
@@ -550,48 +461,4 @@ impl World {
             assert_eq!(end.marks.len(), came + 1, "the two ends lost each other");
         }
     }
-}
-
-fn mark_of(payload: &[u8]) -> Option<u64> {
-    payload.first_chunk().map(|mark| u64::from_be_bytes(*mark))
-}
-
-/// Whether a record was refused before anyone had proven anything.
-fn is_unauthenticated(result: Result<(), OpenError>) -> bool {
-    !matches!(
-        result,
-        Ok(()) | Err(OpenError::Frame(_) | OpenError::Credential(_) | OpenError::AeadLimit)
-    )
-}
-
-fn assert_unchanged(before: &Observation, after: &Observation, result: Result<(), OpenError>) {
-    assert!(before == after, "{result:?} changed {before:?} into {after:?}");
-}
-
-/// A record that was begun and not sealed takes nothing of what waits; it may add the
-/// announcement of an epoch.
-fn assert_kept(before: &Observation, session: &Session) {
-    assert!(observe(session).waiting || !before.waiting, "frames of the session are lost");
-}
-
-/// What a record that the peer sealed may come to while nobody lied to either end: it is authentic,
-/// and breaks no rule but the one that ACCEPT comes first.
-fn assert_honest(result: Result<(), OpenError>, before: &Observation) {
-    let fits = match result {
-        Ok(()) => true,
-        // ACCEPT comes first.
-        Err(OpenError::Frame(FrameError::Misplaced(_)) | OpenError::UnexpectedRecord) => {
-            before.is_unaccepted()
-        }
-        Err(error) => matches!(
-            error,
-            OpenError::Closed
-                | OpenError::Replayed
-                | OpenError::TooOld
-                | OpenError::OrderViolation
-                | OpenError::EpochUnknown
-                | OpenError::Credential(_)
-        ),
-    };
-    assert!(fits, "an honest record came to {result:?}");
 }

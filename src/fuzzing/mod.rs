@@ -5,6 +5,7 @@
 //! of the real one; `tests/corpus.rs` replays what was found with the real one.
 
 mod craft;
+mod end;
 mod handshake;
 mod input;
 mod layouts;

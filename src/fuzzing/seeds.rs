@@ -231,7 +231,7 @@ fn put_sessions(shelf: &mut Shelf) {
     const TELL: [u8; 2] = [26, 0x80 | 26];
     let rekey = [&[19, 29][..], &TELL, &[0x80 | 29], &TELL, &TELL, &TELL].concat();
     let seeds = [&SEED[..], &TELL, &SEED, &TELL, &TELL].concat();
-    let stories: [(&str, Vec<u8>); 14] = [
+    let stories: [(&str, Vec<u8>); 15] = [
         ("talk", vec![27, 40]),
         ("rekey", rekey.clone()),
         ("rekey-by-seed", seeds),
@@ -241,6 +241,7 @@ fn put_sessions(shelf: &mut Shelf) {
         ("go-away", vec![21, 0, 0, 1, 0, 0, 0, 1, 0, 26, 0x80 | 29]),
         ("ping", vec![20, 1, 2, 3, 4, 5, 6, 7, 8, 26, 0x80 | 26, 29]),
         ("refresh", vec![23, 0, 2, 26, 0x80 | 23, 1, 3, 0x80 | 26]),
+        ("refresh-too-large", vec![23, 8, 2, 26, 0x80 | 23, 8, 2, 0x80 | 26]),
         ("idle", [16, 255].repeat(3)),
         ("lost", vec![0, 0, 20, 0, 0, 20, 0, 0, 20, 0x80 | 6, 0x80 | 3, 0x80 | 7, 0]),
         ("tampered", vec![0, 0, 20, 0x80 | 9, 0, 0, 30, 1, 0, 0, 20, 0x80 | 3]),
@@ -248,11 +249,15 @@ fn put_sessions(shelf: &mut Shelf) {
         ("no-session", vec![28, 0]),
     ];
     for (name, story) in stories {
-        // Pins, classical, ordered; the same with a hybrid suite and roots; on a transport that
-        // reorders, not accepted yet; near the last position.
-        for (world, begin) in
-            [("pins", [0, 0]), ("roots", [3, 0]), ("window", [104, 0]), ("worn", [64, 15])]
-        {
+        // Pins, classical, ordered; the same with a hybrid suite and roots; with small records; on a
+        // transport that reorders, not accepted yet; near the last position.
+        for (world, begin) in [
+            ("pins", [0, 0]),
+            ("roots", [3, 0]),
+            ("small", [5, 0]),
+            ("window", [104, 0]),
+            ("worn", [64, 15]),
+        ] {
             shelf.put("session", format!("{name}-{world}"), &[&begin[..], &story].concat());
         }
     }
