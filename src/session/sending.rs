@@ -169,3 +169,70 @@ pub(super) fn nonce(iv: &[u8; 12], seq: u64) -> [u8; 12] {
     let [e, f, g, h, i, j, k, l] = (u64::from_be_bytes(rest) ^ seq).to_be_bytes();
     [a, b, c, d, e, f, g, h, i, j, k, l]
 }
+
+#[cfg(test)]
+impl Sending {
+    /// What a thief of this process's memory has of this direction.
+    pub(super) fn dangerous_secret(&self) -> Secret {
+        self.secret.duplicate()
+    }
+
+    /// The position of the next record.
+    pub(super) fn dangerous_seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// As if everything before `seq` had been sealed.
+    pub(super) fn dangerous_jump(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::rig::at;
+
+    /// proto-spec: the nonce is the position, added to the base without carry.
+    #[test]
+    fn a_nonce_is_the_base_and_the_position() {
+        let iv = [0xff; 12];
+        assert_eq!(nonce(&iv, 0), iv);
+        assert_eq!(nonce(&iv, 1), [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 254]);
+        let last = nonce(&[0; 12], SEQ_END - 1);
+        assert_eq!(last, [0, 0, 0, 0, 0x3f, 255, 255, 255, 255, 255, 255, 255]);
+    }
+
+    #[test]
+    #[should_panic(expected = "never sealed beyond the last")]
+    fn a_position_beyond_the_last_is_never_sealed() {
+        let mut sending = Sending::new(Secret::new([7; 32]));
+        sending.seq = SEQ_END;
+        sending.seal(LinkId::NONE, at(0), &mut [0; HEADER_BYTES]);
+    }
+
+    /// proto-spec [S-1]: the last epoch is not left by an ordinary step.
+    #[test]
+    fn the_last_epoch_makes_no_further_step() {
+        let mut sending = Sending::new(Secret::new([7; 32]));
+        (sending.epoch, sending.records) = (u32::MAX, EPOCH_RECORDS);
+        sending.acknowledge(u32::MAX);
+        assert_eq!(sending.prepare(at(0)), Announcement::None);
+        assert_eq!(sending.epoch(), u32::MAX);
+    }
+
+    /// proto-spec [S-1]: an acknowledgement of an epoch before proves nothing of this one.
+    #[test]
+    fn a_late_acknowledgement_proves_nothing() {
+        let mut sending = Sending::new(Secret::new([7; 32]));
+        sending.acknowledge(0);
+        sending.records = EPOCH_RECORDS;
+        assert_eq!(sending.prepare(at(0)), Announcement::Epoch(1));
+        sending.acknowledge(0);
+        sending.hear_peer();
+        sending.records = EPOCH_RECORDS;
+        assert_eq!(sending.prepare(at(0)), Announcement::Epoch(1), "still in epoch 1, reminding");
+        sending.acknowledge(1);
+        assert_eq!(sending.prepare(at(0)), Announcement::Epoch(2));
+    }
+}
