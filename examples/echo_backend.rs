@@ -44,7 +44,7 @@ async fn main() -> Result<(), Failure> {
     let mut listener =
         Listener::websocket(&*options.listen, config, &ListenerOptions::default()).await?;
     let address = listener.local_address();
-    println!("echo_agent -- --connect ws://{address}/ --backend {pin}");
+    println!("cargo run --example echo_agent -- --connect ws://{address}/ --backend {pin}");
     loop {
         let connection = listener.accept().await?;
         tokio::spawn(async move {

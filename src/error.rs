@@ -20,13 +20,13 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting cannot be used; the source says which.
+    /// A setting or an address cannot be used; the source says which.
     Config,
     /// The operating system gave no entropy.
     Entropy,
     /// No transport could be had, or it broke.
     Transport,
-    /// The handshake failed; the source says why. The peer was told nothing of it.
+    /// The handshake failed; the source says why. The peer was not told the cause.
     Handshake,
     /// The handshake or the dial took too long.
     TimedOut,
@@ -156,6 +156,9 @@ impl From<TransportError> for Error {
     fn from(error: TransportError) -> Self {
         match error {
             TransportError::UpgradeTimedOut => Self::with(ErrorKind::TimedOut, error),
+            TransportError::BadUrl | TransportError::TlsUnavailable => {
+                Self::with(ErrorKind::Config, error)
+            }
             error => Self::with(ErrorKind::Transport, error),
         }
     }

@@ -1,8 +1,8 @@
 //! Every bound of the product, with its unit and its reason. Knows nothing else.
 //!
 //! Memory of one session: two sealing contexts a direction (under 1 KiB), the replay window
-//! ([`REPLAY_WINDOW`] bits), one pending rekey (under 5 KiB while it lasts); of one connection on
-//! top: one record in ([`RECORD_BYTES`]) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each
+//! ([`REPLAY_WINDOW`] bits), one pending rekey (under 5 KiB while it lasts; a responder keeps the last
+//! one's two frames, under 3 KiB); of one connection on top: one record in ([`RECORD_BYTES`]) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each
 //! allocated on first use; before authentication at most [`EARLY_DATA_BYTES`] plus one handshake
 //! record.
 
@@ -36,7 +36,7 @@ pub const CREDENTIAL_BYTES: usize = 2 * 1024;
 pub const KNOCK_KEYS: usize = 4;
 /// DATA bytes a responder holds while it decides about FINISH.
 pub const EARLY_DATA_BYTES: usize = 64 * 1024;
-/// From the first byte of a connection to the end of its handshake.
+/// From the start of a connection to the end of its handshake, an upgrade included.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 
 /// Positions that a receiver remembers under one session.
@@ -70,6 +70,8 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 pub const CREDENTIAL_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long after a handshake its chain may be resumed.
 pub const CHAIN_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Bytes of a key file that are read. A key has some 120 bytes of PEM.
+pub const KEY_FILE_BYTES: usize = 16 * 1024;
 /// Chains that a backend keeps in memory; the stalest is forgotten first.
 pub const CHAINS: usize = 100_000;
 
@@ -94,7 +96,12 @@ pub const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes written to a socket that its peer has not taken yet (`TCP_NOTSENT_LOWAT`).
 pub const NOT_SENT_BYTES: u32 = 16 * 1024;
-/// Bytes of an HTTP upgrade request at most.
+/// Bytes of an HTTP upgrade request, or of its answer, at most.
 pub const UPGRADE_BYTES: usize = 8 * 1024;
+/// How long a side that closes waits for its peer to take the news.
+pub const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// Pause of a listener after the system gave it no connection, for instance for want of
+/// descriptors, so that it does not spin until others end.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Commands or datagrams that wait between a handle and its driver.
 pub const HANDLE_QUEUE: usize = 64;

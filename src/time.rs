@@ -35,7 +35,8 @@ impl Instant {
     }
 }
 
-/// A point on the wall clock, in seconds since 1970. Only credentials are judged by it.
+/// A point on the wall clock, in seconds since 1970. Credentials, stored chains and cookies are judged
+/// by it; nothing of a session is.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UnixTime(u64);
 

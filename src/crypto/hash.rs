@@ -30,7 +30,7 @@ pub(super) fn plain(bytes: &[u8]) -> [u8; 32] {
 pub(crate) fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let mut block = [0; 64];
     block.iter_mut().zip(key).for_each(|(slot, byte)| *slot = *byte);
-    let mut state = <Hmac<Sha256> as KeyInit>::new(&block.into());
+    let mut state = <Hmac<Sha256> as KeyInit>::new((&block).into());
     parts.iter().for_each(|part| state.update(part));
     zeroize::Zeroize::zeroize(&mut block);
     state.finalize().into_bytes().into()

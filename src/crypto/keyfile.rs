@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 
 use super::identity::{Identity, PemError};
 use super::seed::Seed;
-
-const FILE_BYTES: u64 = 16 * 1024;
+use crate::limits::KEY_FILE_BYTES;
 
 /// Why a key file was not used.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +26,7 @@ pub enum KeyFileError {
 }
 
 impl Identity {
-    /// Reads the identity in a PKCS#8 PEM file.
+    /// Reads the identity in a PKCS#8 PEM file. What lies beyond 16 KiB is not read.
     ///
     /// # Errors
     ///
@@ -38,8 +37,9 @@ impl Identity {
         let failed = |error| KeyFileError::Io(path.to_owned(), error);
         let file = File::open(path).map_err(failed)?;
         check_mode(path, &file)?;
-        let mut pem = Zeroizing::new(String::with_capacity(1024));
-        file.take(FILE_BYTES).read_to_string(&mut pem).map_err(failed)?;
+        // Room for all of it, so that no copy is left behind by growing.
+        let mut pem = Zeroizing::new(String::with_capacity(2 * KEY_FILE_BYTES));
+        file.take(KEY_FILE_BYTES as u64).read_to_string(&mut pem).map_err(failed)?;
         Self::from_pem(&pem).map_err(|error| KeyFileError::Pem(path.to_owned(), error))
     }
 

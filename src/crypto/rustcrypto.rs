@@ -128,7 +128,7 @@ pub(super) fn encapsulate(public: &[u8], seed: &Seed) -> Option<(Box<[u8]>, Secr
 /// The same for a given `m`.
 pub(super) fn encapsulate_of(public: &[u8], material: &[u8; 32]) -> Option<(Box<[u8]>, Secret)> {
     let key = ml_kem::EncapsulationKey::<MlKem768>::new(public.try_into().ok()?).ok()?;
-    let (ciphertext, shared) = key.encapsulate_deterministic(&(*material).into());
+    let (ciphertext, shared) = key.encapsulate_deterministic(material.into());
     Some((Box::from(ciphertext.as_slice()), Secret::new(shared.into())))
 }
 

@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, timeout};
 
 use super::clock::Clock;
 use super::entropy::seed;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, SessionId};
+use crate::limits::CLOSE_TIME;
 use crate::session::{ChainBook, CloseCode, Datagrams, Event, Fate, Peer, Session};
 use crate::transport::{Arrival, Transport};
 
@@ -92,7 +93,9 @@ impl<T: Transport> Connection<T> {
     /// # Errors
     ///
     /// [`ErrorKind::TooLarge`] beyond [`Connection::datagram_bytes`] (nothing else changes),
-    /// [`ErrorKind::Closed`] or [`ErrorKind::Transport`] once the conversation is over.
+    /// [`ErrorKind::Transport`] if the transport broke, [`ErrorKind::Entropy`] if fresh keys are due
+    /// and the system gives none. Once the conversation is over, [`ErrorKind::Closed`] or what
+    /// [`Connection::recv`] said.
     ///
     /// # Cancel safety
     ///
@@ -100,10 +103,7 @@ impl<T: Transport> Connection<T> {
     /// next call. To send it again may send it twice.
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
         poll_fn(|cx| self.poll_room(cx)).await?;
-        self.session.seal_datagram(self.clock.instant(), payload, &mut self.outbox)?;
-        // Sealed and handed over without a pause between: a position is never sealed and lost.
-        self.transport.start_send(self.outbox.split().freeze())?;
-        self.unflushed = true;
+        self.put(payload)?;
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
@@ -113,8 +113,8 @@ impl<T: Transport> Connection<T> {
     ///
     /// [`ErrorKind::Closed`] if the session ended for another reason, [`ErrorKind::Detached`] if
     /// the transport ended without a word, [`ErrorKind::Tampered`] if someone on the path changed
-    /// or moved a record, [`ErrorKind::Transport`] if the transport broke. After an error, the
-    /// same again.
+    /// or moved a record, [`ErrorKind::Transport`] if the transport broke. After one of these, the
+    /// same again. [`ErrorKind::Entropy`] if fresh keys are due and the system gives none.
     ///
     /// # Cancel safety
     ///
@@ -127,7 +127,8 @@ impl<T: Transport> Connection<T> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Transport`] if the peer could not be told.
+    /// [`ErrorKind::Transport`] if the peer could not be told, [`ErrorKind::TimedOut`] if it did not
+    /// take it within 5 s.
     ///
     /// # Cancel safety
     ///
@@ -149,13 +150,39 @@ impl<T: Transport> Connection<T> {
     pub async fn fail(&mut self, code: CloseCode) -> Result<(), Error> {
         self.session.close(code, Duration::ZERO);
         self.end = Some(ErrorKind::Closed { code, retry_after: Duration::ZERO });
-        poll_fn(|cx| self.poll_drain(cx)).await?;
-        poll_fn(|cx| self.transport.poll_close(cx)).await?;
+        let told = timeout(CLOSE_TIME, async {
+            poll_fn(|cx| self.poll_drain(cx)).await?;
+            poll_fn(|cx| self.transport.poll_close(cx)).await.map_err(Error::from)
+        });
+        told.await.map_err(|late| Error::with(ErrorKind::TimedOut, late))??;
         tracing::info!(session = %self.session.id(), "link closed");
         Ok(())
     }
 
-    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+    /// A step in either direction, whichever can be taken: hands over the payload that waits, or
+    /// receives if there is a taker.
+    pub(super) fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiting: &mut Option<Bytes>,
+        takes: bool,
+    ) -> Poll<Result<Step, Error>> {
+        if let Some(payload) = waiting
+            && let Poll::Ready(room) = self.poll_room(cx)
+        {
+            let sent = room.and_then(|()| self.put(payload));
+            *waiting = None;
+            return Poll::Ready(Ok(sent.map_or(Step::Refused, |()| Step::Sent)));
+        }
+        if takes {
+            return self.poll_recv(cx).map_ok(Step::Received);
+        }
+        // That it cannot be written is told by the next receive.
+        let _ = self.poll_flush(cx);
+        Poll::Pending
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
             if let Some(datagram) = self.arrived.next() {
                 return Poll::Ready(Ok(Some(datagram)));
@@ -262,10 +289,30 @@ impl<T: Transport> Connection<T> {
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.end.is_none() {
+            // Who only sends is held to deadlines too.
+            let now = self.clock.instant();
+            if now >= self.armed {
+                self.session.handle_timeout(now);
+            }
+            self.note_events()?;
+            if self.end.is_some() {
+                // The CLOSE goes out if there is room.
+                let _ = self.poll_drain(cx);
+            }
+        }
         if let Some(end) = self.end {
             return Poll::Ready(outcome(end).map(|_| ()));
         }
         Poll::Ready(Ok(ready!(self.transport.poll_ready(cx))?))
+    }
+
+    /// Sealed and handed over without a pause between: a position is never sealed and lost.
+    fn put(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.session.seal_datagram(self.clock.instant(), payload, &mut self.outbox)?;
+        self.transport.start_send(self.outbox.split().freeze())?;
+        self.unflushed = true;
+        Ok(())
     }
 
     /// Moves the timer to the session's next deadline, if that is another.
@@ -277,6 +324,16 @@ impl<T: Transport> Connection<T> {
             self.timer.as_mut().reset(self.clock.at(next));
         }
     }
+}
+
+/// What a driver's step came to.
+pub(super) enum Step {
+    /// The payload that waited is on its way.
+    Sent,
+    /// It was not taken, nor will another one be.
+    Refused,
+    /// What [`Connection::recv`] gives.
+    Received(Option<Bytes>),
 }
 
 impl<T> std::fmt::Debug for Connection<T> {

@@ -4,41 +4,50 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Connection;
 use super::shake::{KeptChain, initiate};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::limits::HANDSHAKE_TIME;
 use crate::session::{Config, InitiatorChain};
 use crate::transport::{Transport, framed};
 
 /// Opens connections to one peer, each continuing the chain of the last.
 ///
-/// Cheap to clone; clones share the chain. The chain lives in memory: see [`Dialer::chain`] to keep
-/// it across restarts.
+/// Cheap to clone; clones share the chain, and shake hands one after the other, because two
+/// handshakes that continue one chain look like a cloned identity. The chain lives in memory: see
+/// [`Dialer::chain`] for what a restart means.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     config: Arc<Config>,
     chain: KeptChain,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Dialer {
     /// A dialer with this configuration and no chain yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), chain: KeptChain::default() }
+        Self { config: Arc::new(config), chain: KeptChain::default(), turn: Arc::default() }
     }
 
     /// Continues a chain that was kept.
     #[must_use]
     pub fn with_chain(self, chain: InitiatorChain) -> Self {
-        Self { chain: Arc::new(Mutex::new(Some(chain))), ..self }
+        Self { chain: Arc::new(Mutex::new(Some(chain))), turn: Arc::default(), ..self }
     }
 
     /// The chain as it is now, to be kept as a secret.
+    ///
+    /// Whoever goes on from one that is not the latest is refused as a clone of itself
+    /// ([`crate::session::HandshakeError::ResumeForked`] at the backend), so take it after each
+    /// connection. An agent that must survive a crash at any moment stores its chain between the
+    /// steps of [`crate::session::Initiator`], which say when.
     #[must_use]
     pub fn chain(&self) -> Option<InitiatorChain> {
         let chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
         chain.as_ref().map(InitiatorChain::duplicate)
     }
 
-    /// Shakes hands over a transport of your own; ready once the peer accepted. 5 s at most.
+    /// Shakes hands over a transport of your own; ready once the peer accepted. 5 s at most, from
+    /// when no other handshake of this dialer is under way.
     ///
     /// # Errors
     ///
@@ -51,6 +60,8 @@ impl Dialer {
     /// Dropped before it is ready, the transport is dropped with it; the chain can be continued by
     /// the next attempt.
     pub async fn connect<T: Transport>(&self, transport: T) -> Result<Connection<T>, Error> {
+        // proto-spec [C-4]: one handshake at a time goes on from a chain.
+        let _turn = self.turn.lock().await;
         initiate(transport, Arc::clone(&self.config), Arc::clone(&self.chain)).await
     }
 
@@ -59,7 +70,7 @@ impl Dialer {
     ///
     /// # Errors
     ///
-    /// As [`Dialer::connect`].
+    /// As [`Dialer::connect`], and [`crate::ErrorKind::Config`] if the URL cannot be dialled.
     ///
     /// # Cancel safety
     ///
@@ -70,11 +81,10 @@ impl Dialer {
         url: &str,
     ) -> Result<Connection<crate::transport::websocket::WebSocket<tokio::net::TcpStream>>, Error>
     {
-        let deadline = crate::limits::HANDSHAKE_TIME;
-        self.connect(crate::transport::websocket::dial(url, deadline).await?).await
+        self.connect(crate::transport::websocket::dial(url, HANDSHAKE_TIME).await?).await
     }
 
-    /// Dials TCP, `host:port`.
+    /// Dials TCP, `host:port`. 5 s at most until the socket is open, and 5 for the handshake.
     ///
     /// # Errors
     ///
@@ -87,6 +97,8 @@ impl Dialer {
         &self,
         address: impl tokio::net::ToSocketAddrs,
     ) -> Result<Connection<framed::Framed<tokio::net::TcpStream>>, Error> {
-        self.connect(framed::dial(address).await?).await
+        let dialled = tokio::time::timeout(HANDSHAKE_TIME, framed::dial(address)).await;
+        let transport = dialled.map_err(|late| Error::with(ErrorKind::TimedOut, late))??;
+        self.connect(transport).await
     }
 }

@@ -1,10 +1,12 @@
 //! One task that drives a connection, and the handles that speak with it.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::connection::Connection;
+use super::connection::{Connection, Step};
 use crate::error::{Error, ErrorKind};
 use crate::limits::HANDLE_QUEUE;
 use crate::session::{CloseCode, Peer};
@@ -29,7 +31,8 @@ pub struct Receiver {
 
 impl<T: Transport + 'static> Connection<T> {
     /// Hands the connection to a task of its own. Up to 64 datagrams wait in each direction; a
-    /// sender then waits, and so does the socket, until they are taken.
+    /// sender then waits, and so does the socket, until they are taken. While the receiver takes
+    /// none, the session's own frames are not read either.
     #[must_use]
     pub fn spawn(self) -> (Sender, Receiver) {
         let (datagram_bytes, peer) = (self.datagram_bytes(), self.peer().clone());
@@ -40,30 +43,54 @@ impl<T: Transport + 'static> Connection<T> {
     }
 }
 
-/// The driver: wait for one thing, do it, and again, until either side is done.
+/// The driver: wait for one thing, do it, and again, until either side is done. What waits to be
+/// written keeps nothing from being read, else two ends that both send would wait for each other.
 async fn drive<T: Transport>(
     mut connection: Connection<T>,
     mut queue: mpsc::Receiver<Bytes>,
     arrivals: mpsc::Sender<Bytes>,
 ) -> Result<(), Error> {
+    let (mut waiting, mut room) = (None, None);
+    let mut writing = Writing::Open;
     loop {
-        let next = async {
-            // Room first, so that nothing is read that cannot be handed over.
-            let room = arrivals.reserve().await;
-            (connection.recv().await, room)
-        };
         tokio::select! {
-            (received, room) = next => match (received?, room) {
-                (Some(datagram), Ok(room)) => room.send(datagram),
-                (None, _) => return Ok(()),
-                (_, Err(_)) => return connection.close().await,
+            payload = queue.recv(), if waiting.is_none() && writing == Writing::Open => {
+                match payload {
+                    Some(payload) => waiting = Some(payload),
+                    None => return connection.close().await,
+                }
+            }
+            // Room first, so that nothing is read that cannot be handed over.
+            reserved = arrivals.reserve(), if room.is_none() => match reserved {
+                Ok(reserved) => room = Some(reserved),
+                Err(_) => return connection.close().await,
             },
-            payload = queue.recv() => match payload {
-                Some(payload) => connection.send(&payload).await?,
-                None => return connection.close().await,
-            },
+            () = arrivals.closed() => return connection.close().await,
+            step = poll_fn(|cx| connection.poll_step(cx, &mut waiting, room.is_some())) => {
+                match step? {
+                    Step::Sent => {}
+                    // Why, what was sent to us before may say.
+                    Step::Refused => {
+                        queue.close();
+                        writing = Writing::Refused;
+                    }
+                    Step::Received(Some(datagram)) => {
+                        if let Some(room) = room.take() {
+                            room.send(datagram);
+                        }
+                    }
+                    Step::Received(None) => return Ok(()),
+                }
+            }
         }
     }
+}
+
+/// Whether the connection still takes what is to be sent.
+#[derive(Eq, PartialEq)]
+enum Writing {
+    Open,
+    Refused,
 }
 
 impl Sender {

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use super::acceptor::{Acceptor, ListenerOptions};
 use super::connection::Connection;
 use crate::error::{Error, ErrorKind};
-use crate::limits::HANDLE_QUEUE;
+use crate::limits::{ACCEPT_PAUSE, HANDLE_QUEUE, HANDSHAKE_TIME};
 use crate::session::{Config, Source};
 use crate::transport::{Transport, TransportError, framed};
 
 /// Accepts connections whose peers the configuration admits.
 ///
-/// A stranger costs one place in the gate for 5 s at most, and one HMAC; at most 64 connections that
-/// finished their handshake wait for [`Listener::accept`], the next ones wait in their tasks. What
-/// peers leave for resumption is kept in memory, shared by all connections of the listener.
+/// A stranger costs one place in the gate for 5 s at most, and an HMAC for each knock that is
+/// accepted; at most 64 connections that finished their handshake wait for [`Listener::accept`], the
+/// next ones, which only admitted peers can make, wait in their tasks. What peers leave for resumption is kept in memory, shared by all connections of the listener.
 ///
 /// Dropping it stops listening and drops what was not accepted; accepted connections stay.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl Listener<crate::transport::websocket::WebSocket<TcpStream>> {
         let upgrade = Arc::new(options.upgrade().clone());
         Self::start(address, config, options, move |stream| {
             let upgrade = Arc::clone(&upgrade);
-            async move { websocket::accept(stream, &upgrade, crate::limits::HANDSHAKE_TIME).await }
+            async move { websocket::accept(stream, &upgrade, HANDSHAKE_TIME).await }
         })
         .await
     }
@@ -95,7 +96,7 @@ impl<T: Transport + 'static> Listener<T> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Transport`] once the socket is lost.
+    /// [`ErrorKind::Transport`] once nothing listens any more, as when the runtime shuts down.
     ///
     /// # Cancel safety
     ///
@@ -129,7 +130,7 @@ async fn accept_all<T, U, F>(
             // Out of descriptors, most likely: let others finish before the next attempt.
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted");
-                tokio::task::yield_now().await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
@@ -139,11 +140,10 @@ async fn accept_all<T, U, F>(
         };
         let (upgraded, done) = (upgrade(stream), done.clone());
         tokio::spawn(async move {
-            let connection = match upgraded.await {
-                Ok(transport) => place.accept(transport).await,
-                Err(error) => Err(error.into()),
-            };
-            match connection {
+            // One deadline for both: a place is not held longer for an upgrade before the handshake.
+            let handshake = async { place.accept(upgraded.await?).await };
+            let late = |late| Err(Error::with(ErrorKind::TimedOut, late));
+            match timeout(HANDSHAKE_TIME, handshake).await.unwrap_or_else(late) {
                 Ok(connection) => drop(done.send(connection).await),
                 Err(error) => tracing::debug!(%address, %error, "no session with this peer"),
             }

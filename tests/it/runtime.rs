@@ -1,7 +1,7 @@
 //! Connections over real transports: what an application sees when all goes well, and when not.
 
 use bytes::Bytes;
-use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions};
+use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions, Receiver, Sender};
 use waxwire::session::{CloseCode, Config, HandshakeError, Refusal, Source};
 use waxwire::transport::memory::{Memory, pair};
 use waxwire::transport::{Direction, Transport};
@@ -245,6 +245,78 @@ async fn a_driver_whose_peer_vanishes_says_so() {
     drop(backend);
     assert_eq!(receiver.recv().await.unwrap_err().kind(), ErrorKind::Detached);
     assert!(sender.send(Bytes::new()).await.is_err());
+}
+
+/// Neither end reads before it has written, if it is left to: each must do both.
+#[tokio::test(start_paused = true)]
+async fn two_ends_that_both_send_do_not_wait_for_each_other() {
+    let (agent, backend) = linked().await;
+    let count = waxwire::limits::HANDLE_QUEUE * 10;
+    let (agent, backend) = (agent.spawn(), backend.spawn());
+    let exchange = |(sender, mut receiver): (Sender, Receiver)| async move {
+        let send = async {
+            for _ in 0..count {
+                sender.send(Bytes::from_static(b"bulk")).await.unwrap();
+            }
+        };
+        let receive = async {
+            for _ in 0..count {
+                assert_eq!(receiver.recv().await.unwrap().unwrap(), "bulk");
+            }
+        };
+        tokio::join!(send, receive);
+        (sender, receiver)
+    };
+    let both = async { tokio::join!(exchange(agent), exchange(backend)) };
+    let done = tokio::time::timeout(std::time::Duration::from_secs(60), both).await;
+    assert!(done.is_ok(), "both drivers wait for the other to read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_dropped_closes_the_connection() {
+    let (agent, mut backend) = linked().await;
+    let (_sender, receiver) = agent.spawn();
+    drop(receiver);
+    assert_eq!(backend.recv().await.unwrap(), None);
+}
+
+/// A peer that takes nothing cannot keep this side from closing.
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_not_taken_is_given_up() {
+    let (mut agent, _backend) = linked().await;
+    let stuffed = async { while agent.send(b"bulk").await.is_ok() {} };
+    assert!(tokio::time::timeout(waxwire::limits::CLOSE_TIME, stuffed).await.is_err());
+    assert_eq!(agent.close().await.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+/// proto-spec [S-16]: who only sends is held to the deadlines of the session too.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_only_sends_ends_when_nothing_was_heard() {
+    let (mut agent, _backend) = linked().await;
+    tokio::time::advance(waxwire::limits::SESSION_IDLE_TIME).await;
+    let ended = agent.send(b"anyone?").await.unwrap_err();
+    assert!(matches!(ended.kind(), ErrorKind::Closed { code: CloseCode::TimedOut, .. }));
+}
+
+/// proto-spec [C-4]: handshakes of one dialer go on from one another.
+#[tokio::test]
+async fn connections_dialled_at_once_do_not_fork_their_chain() {
+    let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
+    let dialer = Dialer::new(agent_config());
+    let ((first, _one), (second, _two)) =
+        tokio::join!(link(&dialer, &acceptor), link(&dialer, &acceptor));
+    assert!(!first.session().is_resumed());
+    assert!(second.session().is_resumed());
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_dialled_is_not_tried_again() {
+    let dialer = Dialer::new(agent_config());
+    for url in ["wss://127.0.0.1/", "http://127.0.0.1/", "ws://user@127.0.0.1/"] {
+        let refused = dialer.websocket(url).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Config, "{url}");
+        assert!(!refused.is_retryable());
+    }
 }
 
 fn options() -> ListenerOptions {
