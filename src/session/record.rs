@@ -100,7 +100,7 @@ impl Session {
             self.control.announce = Some(epoch);
         }
         let start = out.len();
-        out.put_bytes(0, HEADER_BYTES);
+        out.put_slice(&[0; HEADER_BYTES]);
         let says = !self.control.is_empty();
         let written = says.then(|| self.control.write(self.peer_record_bytes, out));
         Ok(RecordWriter { session: self, out, start, now, written, sealed: false })
