@@ -188,17 +188,18 @@ impl Header {
     }
 
     /// The 24 bytes.
+    #[inline]
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
-        let mut out = [0; HEADER_BYTES];
-        let [first, _, rest @ ..] = &mut out;
-        *first = (VERSION << 4) + self.kind.bits();
-        let fields = (self.length.to_be_bytes().into_iter())
-            .chain(self.link.0)
-            .chain(self.epoch.to_be_bytes())
-            .chain(self.seq.to_be_bytes());
-        rest.iter_mut().zip(fields).for_each(|(slot, byte)| *slot = byte);
-        out
+        let first = (VERSION << 4) + self.kind.bits();
+        let [l0, l1] = self.length.to_be_bytes();
+        let [i0, i1, i2, i3, i4, i5, i6, i7] = self.link.0;
+        let [e0, e1, e2, e3] = self.epoch.to_be_bytes();
+        let [s0, s1, s2, s3, s4, s5, s6, s7] = self.seq.to_be_bytes();
+        [
+            first, 0, l0, l1, i0, i1, i2, i3, i4, i5, i6, i7, //
+            e0, e1, e2, e3, s0, s1, s2, s3, s4, s5, s6, s7,
+        ]
     }
 }
 

@@ -36,6 +36,16 @@ impl Session {
         now: Instant,
         out: &'a mut BytesMut,
     ) -> Result<RecordWriter<'a>, SealError> {
+        self.record_beside(0, now, out)
+    }
+
+    /// Begins a record whose own long frames leave room for `bytes`.
+    fn record_beside<'a>(
+        &'a mut self,
+        bytes: usize,
+        now: Instant,
+        out: &'a mut BytesMut,
+    ) -> Result<RecordWriter<'a>, SealError> {
         if matches!(self.phase, Phase::Closed | Phase::Closing) {
             return Err(SealError::Closed);
         }
@@ -43,10 +53,11 @@ impl Session {
             self.end(CloseCode::KeyLimit);
             return Err(SealError::SequenceExhausted);
         }
-        self.begin(now, out)
+        self.begin(self.peer_record_bytes.saturating_sub(bytes), now, out)
     }
 
-    /// Seals `payload` as one datagram, in a record of its own, at the end of `out`.
+    /// Seals `payload` as one datagram, in a record of its own, at the end of `out`. A key exchange
+    /// or a credential that finds no room beside it waits for the next record.
     ///
     /// # Errors
     ///
@@ -57,7 +68,7 @@ impl Session {
         payload: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), SealError> {
-        let mut record = self.record(now, out)?;
+        let mut record = self.record_beside(FRAME_HEADER_BYTES + payload.len(), now, out)?;
         record.datagram(payload)?;
         record.seal();
         Ok(())
@@ -78,7 +89,7 @@ impl Session {
         if self.sending.is_at_last() && self.phase != Phase::Closing {
             self.end(CloseCode::KeyLimit);
         }
-        match self.begin(now, out) {
+        match self.begin(self.peer_record_bytes, now, out) {
             Ok(record) => record.seal(),
             Err(_) => return false,
         }
@@ -90,6 +101,7 @@ impl Session {
 
     fn begin<'a>(
         &'a mut self,
+        room: usize,
         now: Instant,
         out: &'a mut BytesMut,
     ) -> Result<RecordWriter<'a>, SealError> {
@@ -100,9 +112,9 @@ impl Session {
             self.control.announce = Some(epoch);
         }
         let start = out.len();
-        out.put_bytes(0, HEADER_BYTES);
+        out.put_slice(&[0; HEADER_BYTES]);
         let says = !self.control.is_empty();
-        let written = says.then(|| self.control.write(self.peer_record_bytes, out));
+        let written = says.then(|| self.control.write(room, out));
         Ok(RecordWriter { session: self, out, start, now, written, sealed: false })
     }
 }

@@ -131,6 +131,7 @@ impl<'a> Frames<'a> {
 impl<'a> Iterator for Frames<'a> {
     type Item = Result<Frame<'a>, FrameError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let whole = std::mem::take(&mut self.rest);
         let (&kind, _) = whole.split_first()?;
@@ -155,7 +156,24 @@ fn split<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), Malformed> {
 }
 
 impl<'a> Frame<'a> {
+    #[inline]
     fn decode(kind: u8, flags: u8, body: &'a [u8], whole: &'a [u8]) -> Result<Self, FrameError> {
+        // Nearly every frame is one of these.
+        if kind == FrameKind::Datagram as u8 {
+            return match flags {
+                0 => Ok(Self::Datagram(body)),
+                _ => Err(FrameError::ReservedFlags(kind)),
+            };
+        }
+        Self::decode_control(kind, flags, body, whole)
+    }
+
+    fn decode_control(
+        kind: u8,
+        flags: u8,
+        body: &'a [u8],
+        whole: &'a [u8],
+    ) -> Result<Self, FrameError> {
         let known = [FrameKind::KeyUpdate as u8, FrameKind::Rekey as u8];
         let allowed = if known.contains(&kind) { FLAG_ONE } else { 0 };
         let mut reader = Reader::new(body);
@@ -175,10 +193,6 @@ impl<'a> Frame<'a> {
             0x11 => close(&mut reader),
             0x12 => go_away(&mut reader),
             0x13 => accept(&mut reader),
-            0x14 => {
-                reader = Reader::new(&[]);
-                Ok(Self::Datagram(body))
-            }
             _ if kind & CRITICAL != 0 => return Err(FrameError::UnknownCritical(kind)),
             _ => return Ok(Self::Other { kind }),
         };
@@ -225,9 +239,8 @@ fn accept<'a>(reader: &mut Reader<'a>) -> Result<Frame<'a>, Malformed> {
 
 /// Appends the header of a frame whose body of `length` bytes the caller appends next.
 pub(crate) fn begin_frame(out: &mut BytesMut, kind: FrameKind, flags: u8, length: usize) {
-    out.put_u8(kind as u8);
-    out.put_u8(flags);
-    out.put_u16(length16(length));
+    let [l0, l1] = length16(length).to_be_bytes();
+    out.put_slice(&[kind as u8, flags, l0, l1]);
 }
 
 impl Frame<'_> {

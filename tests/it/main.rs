@@ -16,6 +16,7 @@ mod hygiene;
 mod model_session;
 #[cfg(feature = "runtime")]
 mod overload;
+mod own_frames;
 mod records;
 mod refresh;
 mod rekey;
