@@ -46,7 +46,8 @@ pub(crate) fn pair(
         link,
         remote,
         peer: peer.clone(),
-        subject: None,
+        // Only a credential runs out, and only a credential has a subject.
+        subject: peer.not_after.map(|_| peer.id.clone()),
         record_bytes: record_bytes.into(),
         resumed: stage.resumed,
     };
