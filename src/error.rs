@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Handshake,
     /// The handshake or the dial took too long.
     TimedOut,
+    /// The chain could not be stored; nothing was moved at the peer that cannot be continued.
+    Store,
     /// What was to be sent does not fit a record.
     TooLarge,
     /// A record was refused that someone on the path must have changed, repeated or moved. The
@@ -83,6 +85,7 @@ impl Error {
             ErrorKind::Transport => "transport",
             ErrorKind::Handshake => "handshake",
             ErrorKind::TimedOut => "timed_out",
+            ErrorKind::Store => "store",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::Tampered => "tampered",
             ErrorKind::Detached => "detached",
@@ -99,6 +102,7 @@ impl fmt::Display for Error {
             ErrorKind::Transport => "transport failed",
             ErrorKind::Handshake => "handshake failed",
             ErrorKind::TimedOut => "peer took too long",
+            ErrorKind::Store => "chain could not be stored",
             ErrorKind::TooLarge => "payload does not fit a record",
             ErrorKind::Tampered => "a record was tampered with; transport dropped",
             ErrorKind::Detached => "transport ended; the session may be resumed",

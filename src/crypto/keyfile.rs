@@ -54,11 +54,14 @@ impl Identity {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(path).and_then(|mut file| {
-            file.write_all(self.to_pem().as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(|error| KeyFileError::Io(path.to_owned(), error))
+        let failed = |error| KeyFileError::Io(path.to_owned(), error);
+        let mut file = options.open(path).map_err(failed)?;
+        let written = file.write_all(self.to_pem().as_bytes()).and_then(|()| file.sync_all());
+        written.map_err(|error| {
+            // Half a key would be refused for ever; there was no file here before.
+            let _ = std::fs::remove_file(path);
+            failed(error)
+        })
     }
 
     /// Reads the identity in a file, or makes one from `seed` and writes it there.

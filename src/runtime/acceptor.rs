@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::connection::Connection;
 use super::entropy::seed;
 use super::shake::{Door, respond};
+use crate::crypto::PublicKey;
 use crate::error::Error;
 use crate::session::{ChainBook, Config, CookieKey, Gate, GateLimits, Source, Ticket};
 use crate::transport::Transport;
@@ -82,6 +83,15 @@ impl Acceptor {
     }
 }
 
+impl Acceptor {
+    /// Forgets what `peer` left for resumption: how an operator lets an identity in again that was
+    /// refused as cloned, or that lost its chain under
+    /// [`crate::session::Continuity::Require`]. Returns whether there was anything.
+    pub fn forget(&self, peer: &PublicKey) -> bool {
+        self.door.chains.lock().unwrap_or_else(PoisonError::into_inner).forget(peer)
+    }
+}
+
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Acceptor").field("config", &self.door.config).finish_non_exhaustive()
@@ -106,8 +116,8 @@ impl Place {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the transport is dropped with it and the place given back.
-    pub async fn accept<T: Transport>(self, transport: T) -> Result<Connection<T>, Error> {
+    /// Dropped before it is ready, the transport is dropped with it.
+    pub async fn accept<T: Transport>(&self, transport: T) -> Result<Connection<T>, Error> {
         respond(transport, &self.door, self.source).await
     }
 }

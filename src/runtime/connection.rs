@@ -14,8 +14,8 @@ use super::entropy::seed;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, SessionId};
 use crate::limits::CLOSE_TIME;
-use crate::session::{ChainBook, CloseCode, Datagrams, Event, Fate, Peer, Session};
-use crate::transport::{Arrival, Transport};
+use crate::session::{ChainBook, CloseCode, Datagrams, Event, Fate, Order, Peer, Session};
+use crate::transport::{Arrival, Delivery, Transport};
 
 /// A mutually authenticated, sealed conversation over one transport.
 ///
@@ -40,7 +40,10 @@ pub struct Connection<T> {
 }
 
 impl<T: Transport> Connection<T> {
-    pub(super) fn new(session: Session, transport: T, clock: Clock) -> Self {
+    pub(super) fn new(mut session: Session, transport: T, clock: Clock) -> Self {
+        if transport.delivers() == Delivery::AnyOrder {
+            session.attach(Order::Window);
+        }
         let armed = session.poll_timeout().unwrap_or_default();
         Self {
             timer: Box::pin(tokio::time::sleep_until(clock.at(armed))),

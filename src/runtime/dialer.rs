@@ -1,6 +1,6 @@
 //! The side that dials: one configuration, and the chain that its handshakes continue.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::connection::Connection;
 use super::shake::{KeptChain, initiate};
@@ -12,9 +12,9 @@ use crate::transport::{Transport, framed};
 /// Opens connections to one peer, each continuing the chain of the last.
 ///
 /// Cheap to clone; clones share the chain, and shake hands one after the other, because two
-/// handshakes that continue one chain look like a cloned identity. The chain lives in memory: see
-/// [`Dialer::chain`] for what a restart means.
-#[derive(Clone, Debug)]
+/// handshakes that continue one chain look like a cloned identity. The chain lives in memory unless
+/// [`Dialer::with_chain`] says where else.
+#[derive(Clone)]
 pub struct Dialer {
     config: Arc<Config>,
     chain: KeptChain,
@@ -25,25 +25,27 @@ impl Dialer {
     /// A dialer with this configuration and no chain yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), chain: KeptChain::default(), turn: Arc::default() }
+        Self { config: Arc::new(config), chain: KeptChain::new(None, None), turn: Arc::default() }
     }
 
-    /// Continues a chain that was kept.
+    /// Continues `chain`, if one was stored, and has `keep` store each next one: before the message
+    /// that moves the backend's, and again once the backend accepted. What `keep` is given is a
+    /// secret ([`InitiatorChain::to_bytes`]); when it fails, so does the handshake. It runs on the
+    /// task that connects, so it must be quick, or hand over and wait where waiting is fine.
     #[must_use]
-    pub fn with_chain(self, chain: InitiatorChain) -> Self {
-        Self { chain: Arc::new(Mutex::new(Some(chain))), turn: Arc::default(), ..self }
+    pub fn with_chain(
+        self,
+        chain: Option<InitiatorChain>,
+        keep: impl Fn(&InitiatorChain) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { chain: KeptChain::new(chain, Some(Arc::new(keep))), turn: Arc::default(), ..self }
     }
 
-    /// The chain as it is now, to be kept as a secret.
-    ///
-    /// Whoever goes on from one that is not the latest is refused as a clone of itself
-    /// ([`crate::session::HandshakeError::ResumeForked`] at the backend), so take it after each
-    /// connection. An agent that must survive a crash at any moment stores its chain between the
-    /// steps of [`crate::session::Initiator`], which say when.
+    /// The chain as it is now, a secret. Whoever goes on from one that is not the latest is refused
+    /// as a clone ([`crate::session::HandshakeError::ResumeForked`] at the backend).
     #[must_use]
     pub fn chain(&self) -> Option<InitiatorChain> {
-        let chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
-        chain.as_ref().map(InitiatorChain::duplicate)
+        self.chain.get()
     }
 
     /// Shakes hands over a transport of your own; ready once the peer accepted. 5 s at most, from
@@ -52,8 +54,9 @@ impl Dialer {
     /// # Errors
     ///
     /// [`crate::ErrorKind::Handshake`] with the cause, [`crate::ErrorKind::TimedOut`],
-    /// [`crate::ErrorKind::Transport`], or [`crate::ErrorKind::Detached`] if the peer hung up
-    /// without a word, as one does that was not knocked at rightly.
+    /// [`crate::ErrorKind::Transport`], [`crate::ErrorKind::Store`] if the chain could not be
+    /// kept, or [`crate::ErrorKind::Detached`] if the peer hung up without a word, as one does that
+    /// was not knocked at rightly.
     ///
     /// # Cancel safety
     ///
@@ -62,7 +65,7 @@ impl Dialer {
     pub async fn connect<T: Transport>(&self, transport: T) -> Result<Connection<T>, Error> {
         // proto-spec [C-4]: one handshake at a time goes on from a chain.
         let _turn = self.turn.lock().await;
-        initiate(transport, Arc::clone(&self.config), Arc::clone(&self.chain)).await
+        initiate(transport, Arc::clone(&self.config), self.chain.clone()).await
     }
 
     /// Dials a WebSocket, `ws://host[:port]/path`. 5 s at most for the upgrade, and 5 for the
@@ -100,5 +103,11 @@ impl Dialer {
         let dialled = tokio::time::timeout(HANDSHAKE_TIME, framed::dial(address)).await;
         let transport = dialled.map_err(|late| Error::with(ErrorKind::TimedOut, late))??;
         self.connect(transport).await
+    }
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialer").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -27,6 +27,7 @@ use crate::transport::{Transport, TransportError, framed};
 #[derive(Debug)]
 pub struct Listener<T> {
     address: SocketAddr,
+    acceptor: Acceptor,
     ready: mpsc::Receiver<Connection<T>>,
     task: JoinHandle<()>,
 }
@@ -83,13 +84,18 @@ impl<T: Transport + 'static> Listener<T> {
         let address = listener.local_addr().map_err(TransportError::from)?;
         let acceptor = Acceptor::new(config, options)?;
         let (done, ready) = mpsc::channel(HANDLE_QUEUE);
-        let task = tokio::spawn(accept_all(listener, acceptor, upgrade, done));
-        Ok(Self { address, ready, task })
+        let task = tokio::spawn(accept_all(listener, acceptor.clone(), upgrade, done));
+        Ok(Self { address, acceptor, ready, task })
     }
 
     /// Where it listens; with port 0 asked for, the one that was given.
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What answers its handshakes.
+    pub fn acceptor(&self) -> &Acceptor {
+        &self.acceptor
     }
 
     /// The next peer that finished its handshake.
@@ -144,6 +150,7 @@ async fn accept_all<T, U, F>(
             let handshake = async { place.accept(upgraded.await?).await };
             let late = |late| Err(Error::with(ErrorKind::TimedOut, late));
             match timeout(HANDSHAKE_TIME, handshake).await.unwrap_or_else(late) {
+                // The place is held until then, so that no more wait here than the gate has places.
                 Ok(connection) => drop(done.send(connection).await),
                 Err(error) => tracing::debug!(%address, %error, "no session with this peer"),
             }

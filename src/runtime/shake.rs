@@ -18,8 +18,34 @@ use crate::session::{
 };
 use crate::transport::{Arrival, Transport};
 
-/// Where an initiator's chain is kept between handshakes.
-pub(super) type KeptChain = Arc<Mutex<Option<InitiatorChain>>>;
+/// Where an initiator's chain is kept between handshakes, and who else is told of it.
+#[derive(Clone, Default)]
+pub(super) struct KeptChain {
+    chain: Arc<Mutex<Option<InitiatorChain>>>,
+    keep: Option<Keep>,
+}
+
+/// Stores a chain; what it returns says whether that worked.
+pub(super) type Keep = Arc<dyn Fn(&InitiatorChain) -> std::io::Result<()> + Send + Sync>;
+
+impl KeptChain {
+    pub(super) fn new(chain: Option<InitiatorChain>, keep: Option<Keep>) -> Self {
+        Self { chain: Arc::new(Mutex::new(chain)), keep }
+    }
+
+    pub(super) fn get(&self) -> Option<InitiatorChain> {
+        locked(&self.chain).as_ref().map(InitiatorChain::duplicate)
+    }
+
+    /// Goes on with `chain` once it is stored.
+    fn set(&self, chain: InitiatorChain) -> Result<(), Error> {
+        if let Some(keep) = &self.keep {
+            keep(&chain).map_err(|cause| Error::with(ErrorKind::Store, cause))?;
+        }
+        *locked(&self.chain) = Some(chain);
+        Ok(())
+    }
+}
 
 /// Runs the initiator's side until the responder accepted.
 pub(super) async fn initiate<T: Transport>(
@@ -36,8 +62,7 @@ async fn initiate_unbounded<T: Transport>(
     kept: KeptChain,
 ) -> Result<Connection<T>, Error> {
     let clock = Clock::new();
-    let chain = locked(&kept).as_ref().map(InitiatorChain::duplicate);
-    let (mut initiator, mut hello) = Initiator::start(config, chain, &seed()?, clock.now())?;
+    let (mut initiator, mut hello) = Initiator::start(config, kept.get(), &seed()?, clock.now())?;
     let Established { mut session, finish, chain } = loop {
         send(&mut transport, hello).await?;
         let mut answer = receive(&mut transport).await?;
@@ -46,13 +71,11 @@ async fn initiate_unbounded<T: Transport>(
             Progress::Done(established) => break *established,
         }
     };
-    *locked(&kept) = Some(chain);
+    // proto-spec [C-1]: stored before FINISH is sent, and [C-2]: promoted only on ACCEPT.
+    kept.set(chain.duplicate())?;
     send(&mut transport, finish).await?;
     accepted(&mut transport, &mut session, &clock).await?;
-    {
-        let mut kept = locked(&kept);
-        *kept = kept.take().map(InitiatorChain::promoted);
-    }
+    kept.set(chain.promoted())?;
     // An empty record shows the responder that this side has the keys; it confirms the chain by it.
     let mut confirmation = BytesMut::new();
     session.record(clock.instant(), &mut confirmation)?.seal();
@@ -101,6 +124,7 @@ async fn respond_unbounded<T: Transport>(
     source: Source,
 ) -> Result<Connection<T>, Error> {
     let clock = Clock::new();
+    let mut retried = false;
     let greeting = loop {
         let hello = receive(&mut transport).await?;
         let read = Greeting::receive(Arc::clone(&door.config), &hello, clock.instant());
@@ -108,9 +132,11 @@ async fn respond_unbounded<T: Transport>(
         let greeting = told(read, &mut transport, link).await?;
         let judged = locked(&door.gate).challenge(&greeting, source, Proven::Yes, clock.now());
         match told(judged, &mut transport, link).await? {
+            Some(_) if retried => return Err(HandshakeError::CookieInvalid.into()),
             Some(retry) => send(&mut transport, retry).await?,
             None => break greeting,
         }
+        retried = true;
     };
     let link = greeting.link();
     let answered = greeting.answer(&locked(&door.chains), &seed()?, clock.now());

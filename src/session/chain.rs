@@ -261,6 +261,12 @@ impl ChainBook {
         }
     }
 
+    /// Forgets the chain of `peer`, so that its next handshake is a first contact. Returns whether
+    /// there was one.
+    pub fn forget(&mut self, peer: &PublicKey) -> bool {
+        self.remove(peer.as_bytes()).is_some()
+    }
+
     fn insert(&mut self, peer: [u8; 32], record: Record) {
         self.by_rid.extend(record.rids().map(|rid| (rid, peer)));
         self.by_expiry.insert((record.expires, peer));

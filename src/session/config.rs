@@ -41,6 +41,9 @@ pub enum ConfigError {
     /// The credential is for another realm.
     #[error("credential is for another realm")]
     OtherRealm,
+    /// The credential does not allow this side's role.
+    #[error("credential does not allow this side's role")]
+    OtherRole,
     /// No suite.
     #[error("at least one suite is needed")]
     NoSuite,
@@ -89,6 +92,9 @@ impl Config {
         }
         if leaf.realm() != &self.realm {
             return Err(ConfigError::OtherRealm);
+        }
+        if !leaf.roles().allow(self.role) {
+            return Err(ConfigError::OtherRole);
         }
         self.claim = claim_of(credentials);
         Ok(self)

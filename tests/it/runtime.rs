@@ -133,12 +133,55 @@ async fn a_copy_of_an_old_chain_is_a_clone_once_its_successor_was_used() {
         received = backend.recv() => panic!("the confirmation is no datagram: {received:?}"),
         () = tokio::task::yield_now() => {}
     }
-    let clone = Dialer::new(agent_config()).with_chain(stolen);
+    let clone = Dialer::new(agent_config()).with_chain(Some(stolen), |_| Ok(()));
     let (near, far) = pair();
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (dialled, accepted) = tokio::join!(clone.connect(near), place.accept(far));
     assert!(dialled.is_err());
     assert_eq!(handshake_error(&accepted.unwrap_err()), HandshakeError::ResumeForked);
+}
+
+/// proto-spec [C-1], [C-2]: the chain is stored before FINISH, and the promoted one after ACCEPT.
+#[tokio::test]
+async fn a_chain_is_stored_before_it_is_used() {
+    let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
+    let stored = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let store = std::sync::Arc::clone(&stored);
+    let dialer = Dialer::new(agent_config()).with_chain(None, move |chain| {
+        store.lock().unwrap().push(chain.to_bytes().to_vec());
+        Ok(())
+    });
+    let (_agent, _backend) = link(&dialer, &acceptor).await;
+    let (_agent, _backend) = link(&dialer, &acceptor).await;
+    let lengths: Vec<_> = stored.lock().unwrap().iter().map(Vec::len).collect();
+    let (one, two) = (1 + 32 + 8 + 32, 1 + 32 + 8 + 64);
+    assert_eq!(lengths, [one, one, two, one]);
+}
+
+/// proto-spec [C-1]: what cannot be stored is not used.
+#[tokio::test]
+async fn a_chain_that_cannot_be_stored_ends_the_handshake() {
+    let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
+    let full = |_: &waxwire::session::InitiatorChain| Err(std::io::ErrorKind::StorageFull.into());
+    let dialer = Dialer::new(agent_config()).with_chain(None, full);
+    let (near, far) = pair();
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    let (dialled, accepted) = tokio::join!(dialer.connect(near), place.accept(far));
+    assert_eq!(dialled.unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(accepted.unwrap_err().kind(), ErrorKind::Detached);
+    assert!(dialer.chain().is_none());
+}
+
+/// An operator lets a forked identity in again by forgetting its chain.
+#[tokio::test]
+async fn a_forgotten_chain_makes_the_next_handshake_a_first_contact() {
+    let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
+    let dialer = Dialer::new(agent_config());
+    let (_agent, backend) = link(&dialer, &acceptor).await;
+    assert!(acceptor.forget(&backend.peer().key));
+    assert!(!acceptor.forget(&backend.peer().key));
+    let (agent, _backend) = link(&dialer, &acceptor).await;
+    assert!(!agent.session().is_resumed());
 }
 
 /// proto-spec: nothing dials by itself, and a terminal code says that it should not be done.
