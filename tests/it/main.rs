@@ -5,6 +5,7 @@
 mod support;
 
 mod credential_rules;
+mod epochs;
 mod frames;
 mod handshake_attacks;
 mod handshake_rules;
@@ -15,3 +16,4 @@ mod refresh;
 mod rekey;
 mod resumption;
 mod session_smoke;
+mod talk;
