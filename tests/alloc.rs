@@ -24,7 +24,7 @@ use crate::support::{Handshake, Pair, agent_config, backend_config, pair, sealed
 /// allocates that key and its contexts at both ends.
 #[test]
 fn a_record_allocates_nothing() {
-    for (bytes, cycles) in [(64, 10_000), (1_024, 10_000), (16_000, 2_000)] {
+    for (bytes, cycles) in [(64, 10_000), (1_024, 5_000), (16_000, 500)] {
         let mut pair = pair();
         let (payload, now) = (vec![7; bytes], start().instant);
         let mut record = BytesMut::with_capacity(17_000);
@@ -79,7 +79,7 @@ fn an_allocation_is_counted() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     /// Whatever comes before or under authentication, what is allocated for it is at most twice
     /// what came, and 64 KiB.
