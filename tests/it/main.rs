@@ -6,6 +6,7 @@ mod rival;
 mod support;
 
 mod credential_rules;
+mod epochs;
 mod frames;
 mod handshake_attacks;
 mod handshake_bytes;
@@ -24,6 +25,7 @@ mod resumption;
 #[cfg(feature = "runtime")]
 mod runtime;
 mod session_smoke;
+mod talk;
 mod transport_fixtures;
 mod transport_framed;
 mod transport_memory;

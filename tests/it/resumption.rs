@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use waxwire::session::{
-    ChainBook, Config, Continuity, Event, HandshakeError, InitiatorChain, Pinned, Session,
+    ChainBook, Config, Continuity, Event, HandshakeError, InitiatorChain, Knock, Pinned, Session,
 };
 use waxwire::{Generation, Role, Suite, UnixTime};
 
@@ -433,7 +433,8 @@ fn a_chain_of_another_identity_is_refused() {
     let both = || {
         let pins = Pinned::one(peer_id("backend"), Role::Backend, fingerprint(BACKEND));
         let pins = pins.and(peer_id("other"), Role::Backend, fingerprint(OTHER));
-        let agent = Config::agent(realm(), identity(AGENT)).peer(pins);
+        let knock = Knock::fingerprint(&fingerprint(BACKEND));
+        let agent = Config::agent(realm(), identity(AGENT)).peer(pins).with_knock(knock).unwrap();
         agent.with_suites(&[Suite::Classical]).unwrap()
     };
     let mut handshake = world.handshake();
