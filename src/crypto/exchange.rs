@@ -54,6 +54,22 @@ impl Suite {
         }
     }
 
+    /// Bytes of the share that opens an exchange.
+    pub(crate) fn offer_bytes(self) -> usize {
+        match self {
+            Self::Hybrid => KEM_KEY_BYTES + X25519_BYTES,
+            Self::Classical => X25519_BYTES,
+        }
+    }
+
+    /// Bytes of the share that answers one.
+    pub(crate) fn answer_bytes(self) -> usize {
+        match self {
+            Self::Hybrid => KEM_CIPHERTEXT_BYTES + X25519_BYTES,
+            Self::Classical => X25519_BYTES,
+        }
+    }
+
     /// The name that begins every transcript.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -22,6 +22,19 @@ pub(super) struct Control {
     pub close: Option<(CloseCode, u32)>,
 }
 
+/// Which of the frames that may not fit were written; the small ones always are.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Written {
+    rekey: bool,
+    credential: bool,
+}
+
+/// A CLOSE frame, for which room is kept.
+const CLOSE_BYTES: usize = 10;
+/// What the small frames take at most, with some to spare: a frame that shall be sent for certain
+/// leaves so much of a record.
+pub(super) const SMALL_FRAMES_BYTES: usize = 128;
+
 /// The contents of an ACCEPT.
 #[derive(Clone, Copy)]
 pub(super) struct Accept {
@@ -45,38 +58,53 @@ impl Control {
             && self.close.is_none()
     }
 
-    /// Moves frames into `out` while they fit `room` bytes. ACCEPT goes first, CLOSE last.
-    pub(super) fn write(&mut self, room: usize, out: &mut BytesMut) {
+    /// Writes the frames that fit `room` bytes. ACCEPT goes first, then an announcement, CLOSE last.
+    /// They wait on until [`Control::forget`], because a record that is begun may yet be dropped.
+    pub(super) fn write(&self, room: usize, out: &mut BytesMut) -> Written {
         let limit = out.len() + room;
-        if let Some(accept) = self.accept.take() {
+        if let Some(accept) = self.accept {
             let Accept { session, generation, resumed, reset_token } = accept;
             Frame::Accept { session, generation, resumed, reset_token }.encode(out);
         }
-        if let Some(epoch) = self.announce.take() {
+        if let Some(epoch) = self.announce {
             Frame::KeyUpdate(KeyUpdate::Announce(epoch)).encode(out);
         }
-        if let Some(epoch) = self.acknowledge.take() {
+        if let Some(epoch) = self.acknowledge {
             Frame::KeyUpdate(KeyUpdate::Acknowledge(epoch)).encode(out);
         }
-        if let Some(value) = self.pong.take() {
+        if let Some(value) = self.pong {
             Frame::Pong(value).encode(out);
         }
-        if let Some(value) = self.ping.take() {
+        if let Some(value) = self.ping {
             Frame::Ping(value).encode(out);
         }
-        if std::mem::take(&mut self.rekey_request) {
+        if self.rekey_request {
             Frame::RekeyRequest.encode(out);
         }
-        for whole in [&mut self.rekey, &mut self.credential] {
-            if let Some(frame) = whole.take_if(|frame| out.len() + frame.len() <= limit) {
-                out.extend_from_slice(&frame);
-            }
-        }
-        if let Some((retry_after_ms, spread_ms)) = self.go_away.take() {
+        if let Some((retry_after_ms, spread_ms)) = self.go_away {
             Frame::GoAway { retry_after_ms, spread_ms }.encode(out);
         }
-        if let Some((code, retry_after_ms)) = self.close.take() {
+        let limit = if self.close.is_some() { limit - CLOSE_BYTES } else { limit };
+        let mut fits = |whole: &Option<Bytes>| match whole {
+            Some(frame) if out.len() + frame.len() <= limit => {
+                out.extend_from_slice(frame);
+                true
+            }
+            _ => false,
+        };
+        let written = Written { rekey: fits(&self.rekey), credential: fits(&self.credential) };
+        if let Some((code, retry_after_ms)) = self.close {
             Frame::Close { code, retry_after_ms }.encode(out);
         }
+        written
+    }
+
+    /// Forgets what went out in a sealed record.
+    pub(super) fn forget(&mut self, written: Written) {
+        *self = Self {
+            rekey: self.rekey.take().filter(|_| !written.rekey),
+            credential: self.credential.take().filter(|_| !written.credential),
+            ..Self::default()
+        };
     }
 }

@@ -255,6 +255,10 @@ pub enum RefreshError {
     /// The session's peer did not sign for it.
     #[error("signature is wrong")]
     BadSignature,
+    /// The session's peer takes no record that holds it. The session ends with the credential it
+    /// has; a new handshake presents the new one.
+    #[error("credential needs {0} bytes of a record; the peer takes {1}")]
+    TooLarge(usize, usize),
     /// The verifier does not admit it.
     #[error(transparent)]
     Refused(Refusal),

@@ -50,9 +50,9 @@ impl Session {
                 (*epoch <= self.sending.epoch(), FrameKind::KeyUpdate)
             }
             Frame::RekeyRequest => (self.side == Side::Initiator, FrameKind::Rekey),
-            Frame::Rekey(frame) => (self.fits_rekey(frame), FrameKind::Rekey),
+            Frame::Rekey(frame) => (self.fits_rekey(frame)?, FrameKind::Rekey),
             Frame::RekeyResponse(frame) => {
-                (self.fits_rekey_response(frame), FrameKind::RekeyResponse)
+                (self.fits_rekey_response(frame)?, FrameKind::RekeyResponse)
             }
             _ => (true, FrameKind::Padding),
         };

@@ -10,7 +10,7 @@ use super::side::Side;
 use super::verifier::{Asked, Claim, Peer};
 use crate::crypto::{Digest, Sealing, hash};
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
-use crate::ids::LinkId;
+use crate::ids::{LinkId, PeerId};
 use crate::limits::{RECORD_BYTES, RECORD_BYTES_MAX, RECORD_BYTES_MIN};
 use crate::time::Now;
 use crate::wire::{Block, List, put_entry, put_lv16};
@@ -72,6 +72,8 @@ pub(super) struct Opener<'a> {
 /// What an opened message proved.
 pub(super) struct Proven {
     pub peer: Peer,
+    /// Whom the peer's credential is for; none if it proved a bare key.
+    pub subject: Option<PeerId>,
     /// Bytes of one record that the peer takes.
     pub record_bytes: usize,
     pub transcript: Digest,
@@ -123,7 +125,9 @@ impl Opener<'_> {
         }
         // What a verifier returns names the key that was proven here, whatever it looked up.
         let peer = Peer { key: claim.key().clone(), ..peer };
-        Ok(Proven { peer, record_bytes, transcript: hash(&[&confirmed.0, &block.finished]) })
+        let subject = claim.subject().cloned();
+        let transcript = hash(&[&confirmed.0, &block.finished]);
+        Ok(Proven { peer, subject, record_bytes, transcript })
     }
 }
 

@@ -191,6 +191,7 @@ impl Initiator {
             link: self.link,
             remote,
             peer: proven.peer,
+            subject: proven.subject,
             record_bytes: proven.record_bytes,
             resumed: resumed.is_some(),
         };

@@ -39,6 +39,8 @@ mod sending;
 mod side;
 #[cfg(feature = "__fuzz")]
 mod staged;
+#[cfg(test)]
+mod tests;
 mod verifier;
 mod window;
 

@@ -11,12 +11,13 @@ use super::sealed::{Phase, Session};
 use super::side::Side;
 use crate::crypto::same;
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
+use crate::ids::LinkId;
 use crate::limits::FORGERIES;
 use crate::time::Instant;
 use crate::wire::{Frame, Frames, NoSession};
 
 /// The frames of a record that was opened; the session has acted on its own already.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Opened<'a> {
     plaintext: &'a [u8],
 }
@@ -33,10 +34,22 @@ impl<'a> Opened<'a> {
     }
 }
 
+impl std::fmt::Debug for Opened<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Opened({} bytes)", self.plaintext.len())
+    }
+}
+
 /// The datagrams of an opened record that own it: each is a slice of its buffer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Datagrams {
     rest: Bytes,
+}
+
+impl std::fmt::Debug for Datagrams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Datagrams({} bytes)", self.rest.len())
+    }
 }
 
 impl Iterator for Datagrams {
@@ -108,14 +121,20 @@ impl Session {
             Some(parts) => parts,
             None => unreachable!("a header was read from it"),
         };
+        let link = match header.kind {
+            RecordType::Hello => LinkId::NONE,
+            RecordType::NoSession if self.side == Side::Initiator => self.remote,
+            _ => self.link,
+        };
+        if header.link != link {
+            return Err(OpenError::UnknownLink);
+        }
         match header.kind {
-            RecordType::Data if header.link == self.link => {}
-            RecordType::NoSession if !self.may_lose() => return Err(OpenError::UnexpectedRecord),
-            RecordType::NoSession if header.link == self.remote => {
+            RecordType::Data => {}
+            RecordType::NoSession if self.may_lose() => {
                 self.hear_no_session(sealed);
                 return Ok(Opened { plaintext: &[] });
             }
-            RecordType::Data | RecordType::NoSession => return Err(OpenError::UnknownLink),
             _ => return Err(OpenError::UnexpectedRecord),
         }
         if usize::from(header.length) > usize::from(self.config.record_bytes) + TAG_BYTES {

@@ -3,6 +3,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::control::Written;
 use super::error::SealError;
 use super::sealed::{Phase, Session};
 use super::sending::Announcement;
@@ -10,12 +11,15 @@ use crate::header::HEADER_BYTES;
 use crate::time::Instant;
 use crate::wire::{CloseCode, FRAME_HEADER_BYTES, Frame};
 
-/// A record under way. Dropped without [`RecordWriter::seal`], it leaves nothing in the buffer.
+/// A record under way. Dropped without [`RecordWriter::seal`], it leaves nothing in the buffer, and
+/// what the session itself had to say waits for the next one.
 pub struct RecordWriter<'a> {
     session: &'a mut Session,
     out: &'a mut BytesMut,
     start: usize,
     now: Instant,
+    /// Frames of the session's own in it.
+    written: Option<Written>,
     sealed: bool,
 }
 
@@ -71,6 +75,9 @@ impl Session {
         if !self.has_transmit() {
             return false;
         }
+        if self.sending.is_at_last() && self.phase != Phase::Closing {
+            self.end(CloseCode::KeyLimit);
+        }
         match self.begin(now, out) {
             Ok(record) => record.seal(),
             Err(_) => return false,
@@ -94,8 +101,9 @@ impl Session {
         }
         let start = out.len();
         out.put_bytes(0, HEADER_BYTES);
-        self.control.write(self.peer_record_bytes, out);
-        Ok(RecordWriter { session: self, out, start, now, sealed: false })
+        let says = !self.control.is_empty();
+        let written = says.then(|| self.control.write(self.peer_record_bytes, out));
+        Ok(RecordWriter { session: self, out, start, now, written, sealed: false })
     }
 }
 
@@ -131,6 +139,9 @@ impl RecordWriter<'_> {
         let tag = session.sending.seal(session.remote, self.now, record);
         self.out.put_slice(&tag);
         session.rekey.count(target);
+        if let Some(written) = self.written {
+            session.control.forget(written);
+        }
         self.sealed = true;
     }
 

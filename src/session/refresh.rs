@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::config::claim_of;
+use super::control::SMALL_FRAMES_BYTES;
 use super::credential::Credentials;
 use super::error::RefreshError;
 use super::event::Event;
@@ -10,7 +11,7 @@ use super::sealed::Session;
 use super::verifier::{Asked, Claim};
 use crate::crypto::{Digest, hash};
 use crate::time::{Instant, Now, UnixTime};
-use crate::wire::{FrameKind, begin_frame, put_lv16};
+use crate::wire::{FRAME_HEADER_BYTES, FrameKind, begin_frame, put_lv16};
 
 impl Session {
     /// Presents a new credential of this side's identity. The peer's session then lasts as long as
@@ -18,13 +19,18 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`RefreshError::OtherIdentity`] if it is for another key.
+    /// [`RefreshError::OtherIdentity`] if it is for another key, and [`RefreshError::TooLarge`] if
+    /// no record to the peer holds it.
     pub fn refresh(&mut self, credentials: &Credentials) -> Result<(), RefreshError> {
         let identity = &self.config.identity;
         if credentials.leaf.key() != identity.public_key() {
             return Err(RefreshError::OtherIdentity);
         }
         let claim = claim_of(credentials);
+        let needed = FRAME_HEADER_BYTES + 2 + claim.len() + 64 + SMALL_FRAMES_BYTES;
+        if needed > self.peer_record_bytes {
+            return Err(RefreshError::TooLarge(needed, self.peer_record_bytes));
+        }
         let context = self.side.refresh_context();
         let signature = identity.sign(context, &statement(&self.binding, &claim));
         let mut frame = BytesMut::with_capacity(claim.len() + 128);
@@ -45,7 +51,10 @@ impl Session {
         let Claim::Credentials(presented) = &claim else {
             return Err(RefreshError::NotACredential);
         };
-        if claim.key() != &self.peer.key || presented.leaf.subject() != &self.peer.id {
+        let same_identity = claim.key() == &self.peer.key
+            && Some(presented.leaf.subject()) == self.peer_subject.as_ref()
+            && presented.leaf.realm() == &self.config.realm;
+        if !same_identity {
             return Err(RefreshError::OtherIdentity);
         }
         let context = self.side.other().refresh_context();

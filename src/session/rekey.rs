@@ -30,6 +30,8 @@ pub(super) struct Rekey {
     answered: Option<(Bytes, Bytes)>,
     bytes: u64,
     since: Instant,
+    /// When the last exchange was over.
+    finished: Option<Instant>,
     wish: Wish,
 }
 
@@ -59,8 +61,17 @@ enum Wish {
 
 impl Rekey {
     pub(super) fn new(side: Side, root: Secret, transcript: Digest, now: Instant) -> Self {
-        let (stage, answered) = (Stage::Idle, None);
-        Self { side, root, transcript, stage, answered, bytes: 0, since: now, wish: Wish::None }
+        Self {
+            side,
+            root,
+            transcript,
+            stage: Stage::Idle,
+            answered: None,
+            bytes: 0,
+            since: now,
+            finished: None,
+            wish: Wish::None,
+        }
     }
 
     /// Counts plaintext that was sealed or opened.
@@ -96,9 +107,9 @@ impl Rekey {
         }
     }
 
-    /// The responder asks for an exchange; not more often than epochs change.
+    /// The responder asks for an exchange; after one, not before an epoch's time has passed.
     pub(super) fn hear_request(&mut self, now: Instant) {
-        if now.since(self.since) >= EPOCH_TIME {
+        if self.finished.is_none_or(|finished| now.since(finished) >= EPOCH_TIME) {
             self.want();
         }
     }
@@ -171,7 +182,7 @@ impl Session {
     }
 
     /// A frame whose signature covers the transcript, `before`, and itself.
-    fn signed_frame(&self, kind: FrameKind, share: &[u8], before: &[&[u8]]) -> Bytes {
+    pub(super) fn signed_frame(&self, kind: FrameKind, share: &[u8], before: &[&[u8]]) -> Bytes {
         let mut frame = BytesMut::with_capacity(share.len() + 128);
         begin_frame(&mut frame, kind, 0, 4 + 2 + share.len() + 64);
         frame.put_u32(self.sending.epoch().saturating_add(1));
@@ -183,15 +194,18 @@ impl Session {
     }
 
     /// Whether a REKEY may come now. A repeated one may, and so may the first of a new exchange.
-    pub(super) fn fits_rekey(&self, frame: &RekeyFrame<'_>) -> bool {
+    pub(super) fn fits_rekey(&self, frame: &RekeyFrame<'_>) -> Result<bool, FrameError> {
         if self.side != Side::Responder {
-            return false;
+            return Ok(false);
+        }
+        if frame.share.len() != self.suite.offer_bytes() {
+            return Err(FrameError::BadShare(FrameKind::Rekey as u8));
         }
         if self.is_repeated(frame) {
-            return true;
+            return Ok(true);
         }
         let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
-        next && matches!(self.rekey.stage, Stage::Idle)
+        Ok(next && matches!(self.rekey.stage, Stage::Idle))
     }
 
     fn is_repeated(&self, frame: &RekeyFrame<'_>) -> bool {
@@ -222,10 +236,15 @@ impl Session {
     }
 
     /// Whether a REKEY_RESP may come now. One that nobody waits for is ignored later.
-    pub(super) fn fits_rekey_response(&self, frame: &RekeyFrame<'_>) -> bool {
-        let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
+    pub(super) fn fits_rekey_response(&self, frame: &RekeyFrame<'_>) -> Result<bool, FrameError> {
         let awaited = matches!(self.rekey.stage, Stage::Offered { .. });
-        self.side == Side::Initiator && (next || !awaited)
+        if self.side != Side::Initiator || !awaited {
+            return Ok(self.side == Side::Initiator);
+        }
+        if frame.share.len() != self.suite.answer_bytes() {
+            return Err(FrameError::BadShare(FrameKind::RekeyResponse as u8));
+        }
+        Ok(self.receiving.epoch().checked_add(1) == Some(frame.epoch))
     }
 
     pub(super) fn hear_rekey_response(&mut self, frame: &RekeyFrame<'_>) -> Result<(), OpenError> {
@@ -262,6 +281,7 @@ impl Session {
         self.rekey.root = keys.rekey;
         self.rekey.transcript = keys.transcript;
         (self.rekey.bytes, self.rekey.since) = (0, now);
+        self.rekey.finished = Some(now);
         self.events.push(Event::Rekeyed);
     }
 
@@ -286,4 +306,17 @@ fn rekey_statement(transcript: &Digest, before: &[&[u8]], frame: &[u8]) -> Diges
     parts.extend_from_slice(before);
     parts.push(frame);
     hash(&parts)
+}
+
+#[cfg(test)]
+impl Rekey {
+    /// Plaintext counted since the last exchange.
+    pub(super) fn dangerous_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What a thief has to guess the next root with: this root, and the transcript.
+    pub(super) fn dangerous_root(&self) -> (Secret, Digest) {
+        (self.root.duplicate(), self.transcript)
+    }
 }

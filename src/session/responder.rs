@@ -268,6 +268,7 @@ impl Answered {
             link: self.opening.link,
             remote: self.opening.remote,
             peer: proven.peer,
+            subject: proven.subject,
             record_bytes: proven.record_bytes,
             resumed: self.candidate.is_some(),
         };

@@ -15,7 +15,7 @@ use super::sending::Sending;
 use super::side::Side;
 use super::verifier::Peer;
 use crate::crypto::{Digest, ExportError, Secret, Suite};
-use crate::ids::{Generation, LinkId, SessionId};
+use crate::ids::{Generation, LinkId, PeerId, SessionId};
 use crate::limits::{CLOCK_SKEW, SESSION_IDLE_TIME};
 use crate::time::{Instant, Now};
 use crate::wire::CloseCode;
@@ -34,6 +34,8 @@ pub struct Session {
     /// What this side writes to.
     pub(super) remote: LinkId,
     pub(super) peer: Peer,
+    /// Whom the peer's credential is for; none if it proved a bare key.
+    pub(super) peer_subject: Option<PeerId>,
     pub(super) peer_record_bytes: usize,
     pub(super) id: SessionId,
     pub(super) binding: Digest,
@@ -75,6 +77,7 @@ pub(super) struct Opening {
     pub link: LinkId,
     pub remote: LinkId,
     pub peer: Peer,
+    pub subject: Option<PeerId>,
     pub record_bytes: usize,
     pub resumed: bool,
 }
@@ -106,6 +109,7 @@ impl Session {
             link: opening.link,
             remote: opening.remote,
             peer: opening.peer,
+            peer_subject: opening.subject,
             peer_record_bytes: opening.record_bytes,
             id: keys.id,
             binding: keys.transcript,
@@ -236,7 +240,7 @@ impl Session {
     /// When [`Session::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.phase == Phase::Closed {
+        if matches!(self.phase, Phase::Closed | Phase::Closing) {
             return None;
         }
         let idle = self.heard.after(SESSION_IDLE_TIME);

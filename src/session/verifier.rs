@@ -49,6 +49,14 @@ impl Claim {
             Self::Credentials(credentials) => credentials.leaf.key(),
         }
     }
+
+    /// Whom a credential is for.
+    pub(super) fn subject(&self) -> Option<&PeerId> {
+        match self {
+            Self::Key(_) => None,
+            Self::Credentials(credentials) => Some(credentials.leaf.subject()),
+        }
+    }
 }
 
 /// What the handshake asks of a verifier.

@@ -486,11 +486,13 @@ fn no_session_is_only_for_an_accepted_initiator() {
     assert_eq!(error, OpenError::UnexpectedRecord);
 
     let mut pair = crate::support::pair();
-    let link = Hello::parse(&pair.hello).link;
-    for link in [link, pair.backend.link().to_bytes()] {
+    let foreign = Hello::parse(&pair.hello).link;
+    let own = pair.backend.link().to_bytes();
+    for (link, expected) in [(foreign, OpenError::UnknownLink), (own, OpenError::UnexpectedRecord)]
+    {
         let mut record = rival::record(rival::NO_SESSION, link, &[0; 16]);
         let error = pair.backend.open(start().instant, &mut record).map(|_| ()).unwrap_err();
-        assert_eq!(error, OpenError::UnexpectedRecord);
+        assert_eq!(error, expected);
     }
 }
 
@@ -525,7 +527,13 @@ fn a_handshake_record_in_a_session_is_unexpected() {
     for message in [&pair.hello, &pair.reply, &pair.finish] {
         for session in [&mut pair.agent, &mut pair.backend] {
             let error = session.open(now, &mut message.to_vec()).map(|_| ()).unwrap_err();
-            assert_eq!(error, OpenError::UnexpectedRecord);
+            let hello = message[4..12] == [0; 8];
+            let expected = if hello || message[4..12] == session.link().to_bytes() {
+                OpenError::UnexpectedRecord
+            } else {
+                OpenError::UnknownLink
+            };
+            assert_eq!(error, expected);
             assert_eq!(error.fate(Order::Strict), Fate::DropAttachment);
         }
     }
