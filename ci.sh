@@ -167,11 +167,11 @@ job_interop() { # the second implementation, in Python, replays every vector
     "$venv/bin/python" proto-spec/vectors/check.py
 }
 
-job_mutants() { # mutation tests of crypto, wire and session; a survivor needs a test or a reason
+job_mutants() { # mutation tests of header, crypto, wire and session; a survivor needs a test or a reason
     tool cargo-mutants 27.1.0 cargo mutants --version
     local extra
     read -ra extra <<<"${MUTANTS_ARGS:-}"
-    env -u CARGO_INCREMENTAL cargo mutants --no-shuffle -f 'src/crypto/**' -f 'src/wire/**' \
+    env -u CARGO_INCREMENTAL cargo mutants --no-shuffle -f src/header.rs -f 'src/crypto/**' -f 'src/wire/**' \
         -f 'src/session/**' "${extra[@]}"
 }
 

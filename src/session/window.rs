@@ -118,6 +118,16 @@ mod tests {
     }
 
     #[test]
+    fn a_window_holds_at_the_last_position() {
+        let mut window = Window::new();
+        window.mark((1 << 62) - 2);
+        window.mark((1 << 62) - 1);
+        assert_eq!(window.check((1 << 62) - 1), Err(Stale::Replayed));
+        assert_eq!(window.check((1 << 62) - 1_024), Ok(()));
+        assert_eq!(window.check((1 << 62) - 1_025), Err(Stale::TooOld));
+    }
+
+    #[test]
     fn nothing_is_forgotten_while_the_window_covers_it() {
         let mut window = Window::new();
         for seq in 0..5_000_u64 {
@@ -158,6 +168,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         /// Against a set that forgets nothing.
         #[test]
         fn the_window_judges_as_its_table_says(

@@ -197,6 +197,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn an_identity_that_is_read_is_written_the_same(
             bytes in edited([KEY, LEAF, PAIR].iter().map(claim).collect()),

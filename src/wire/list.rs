@@ -117,6 +117,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn what_is_read_is_written_the_same(
             bytes in edited(vec![list(&[(1, b"ab"), (2, b""), (0x8001, b"c")]), list(&[(0, b"")])]),

@@ -121,6 +121,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn what_is_read_is_written_the_same(
             bytes in edited(vec![body(&REPLY), body(&Reply { resumed: None, ..REPLY })]),

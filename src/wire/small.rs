@@ -118,6 +118,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn what_is_read_is_written_the_same(
             bytes in edited(vec![vec![0, 3, 7, 8, 9], [&[0x80, 1, 0, 0, 4, 0], &[0; 10][..]].concat()]),
