@@ -245,7 +245,7 @@ fn a_no_session_has_no_place_elsewhere() {
     let mut ends = unaccepted(agent_config(), backend_config());
     let record = no_session(ends.backend.link().to_bytes(), [0; 16]);
     assert_eq!(refused(&mut ends.agent, at(1), &record), OpenError::UnexpectedRecord);
-    let record = no_session(ends.agent.link().to_bytes(), [0; 16]);
+    let record = no_session(ends.backend.link().to_bytes(), [0; 16]);
     assert_eq!(refused(&mut ends.backend, at(1), &record), OpenError::UnexpectedRecord);
 }
 
