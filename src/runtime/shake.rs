@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::clock::Clock;
 use super::connection::Connection;
@@ -114,8 +114,9 @@ pub(super) async fn respond<T: Transport>(
     transport: T,
     door: &Door,
     source: Source,
+    deadline: Instant,
 ) -> Result<Connection<T>, Error> {
-    timeout(HANDSHAKE_TIME, respond_unbounded(transport, door, source)).await.map_err(late)?
+    timeout_at(deadline, respond_unbounded(transport, door, source)).await.map_err(late)?
 }
 
 async fn respond_unbounded<T: Transport>(
