@@ -178,7 +178,10 @@ async fn told<T: Transport, V>(
     match result {
         Ok(value) => Ok(value),
         Err(cause) => {
-            tracing::debug!(%cause, "handshake refused");
+            match cause {
+                HandshakeError::ResumeForked => tracing::warn!(%cause, "handshake refused"),
+                _ => tracing::debug!(%cause, "handshake refused"),
+            }
             if let Some(record) = cause.rejection(link) {
                 // The refusal is a courtesy; that it could not be sent is no news.
                 let _ = send(transport, Bytes::copy_from_slice(&record)).await;
