@@ -3,12 +3,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+
 use super::clock::Clock;
 use super::connection::Connection;
 use super::entropy::seed;
 use super::shake::{Door, respond};
 use crate::crypto::PublicKey;
 use crate::error::Error;
+use crate::limits::HANDSHAKE_TIME;
 use crate::session::{ChainBook, Config, CookieKey, Gate, GateLimits, Source, Ticket};
 use crate::transport::Transport;
 
@@ -79,7 +82,8 @@ impl Acceptor {
     pub fn reserve(&self, source: Source) -> Result<Place, Error> {
         let mut gate = self.door.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = Some(gate.admit(source, self.clock.instant())?);
-        Ok(Place { door: Arc::clone(&self.door), source, ticket })
+        let deadline = Instant::now() + HANDSHAKE_TIME;
+        Ok(Place { door: Arc::clone(&self.door), source, ticket, deadline })
     }
 }
 
@@ -103,10 +107,12 @@ pub struct Place {
     door: Arc<Door>,
     source: Source,
     ticket: Option<Ticket>,
+    deadline: Instant,
 }
 
 impl Place {
-    /// Answers the handshake of whoever is at the other end of `transport`. 5 s at most.
+    /// Answers the handshake of whoever is at the other end of `transport`. 5 s at most, counted
+    /// from [`Acceptor::reserve`].
     ///
     /// # Errors
     ///
@@ -118,7 +124,7 @@ impl Place {
     ///
     /// Dropped before it is ready, the transport is dropped with it.
     pub async fn accept<T: Transport>(&self, transport: T) -> Result<Connection<T>, Error> {
-        respond(transport, &self.door, self.source).await
+        respond(transport, &self.door, self.source, self.deadline).await
     }
 }
 

@@ -107,7 +107,7 @@ impl<T: Transport> Connection<T> {
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
         poll_fn(|cx| self.poll_room(cx)).await?;
         self.put(payload)?;
-        poll_fn(|cx| self.poll_flush(cx)).await
+        poll_fn(|cx| self.poll_written(cx)).await
     }
 
     /// The next datagram of the peer; `None` once it closed the session normally.
@@ -180,9 +180,7 @@ impl<T: Transport> Connection<T> {
         if takes {
             return self.poll_recv(cx).map_ok(Step::Received);
         }
-        // That it cannot be written is told by the next receive.
-        let _ = self.poll_flush(cx);
-        Poll::Pending
+        self.poll_idle(cx).map_ok(Step::Received)
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
@@ -190,14 +188,7 @@ impl<T: Transport> Connection<T> {
             if let Some(datagram) = self.arrived.next() {
                 return Poll::Ready(Ok(Some(datagram)));
             }
-            if self.end.is_none() {
-                self.note_events()?;
-                // What cannot be written is no news yet: what was sent to us can still be read, and
-                // says whether this is an end.
-                if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
-                    tracing::debug!(session = %self.session.id(), %error, "cannot write");
-                }
-            }
+            self.keep_up(cx)?;
             if let Some(end) = self.end {
                 return Poll::Ready(outcome(end));
             }
@@ -208,23 +199,45 @@ impl<T: Transport> Connection<T> {
                     self.end = Some(ErrorKind::Transport);
                     return Poll::Ready(Err(error.into()));
                 }
-                Poll::Pending => {
-                    self.arm();
-                    ready!(self.timer.as_mut().poll(cx));
-                    self.session.handle_timeout(self.clock.instant());
-                }
+                Poll::Pending => ready!(self.poll_due(cx)),
             }
         }
+    }
+
+    /// Waits while nothing is received: deadlines and the session's own frames go on.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            self.keep_up(cx)?;
+            if let Some(end) = self.end {
+                return Poll::Ready(outcome(end));
+            }
+            ready!(self.poll_due(cx));
+        }
+    }
+
+    /// Does what is due, acts on what the session tells, and writes what it has to say.
+    fn keep_up(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        if self.end.is_some() {
+            return Ok(());
+        }
+        let now = self.clock.instant();
+        if now >= self.armed {
+            // Under steady traffic nobody waits for the timer.
+            self.be_due(now);
+        }
+        self.note_events()?;
+        // What cannot be written is no news yet: what was sent to us can still be read, and says
+        // whether this is an end.
+        if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+            tracing::debug!(session = %self.session.id(), %error, "cannot write");
+        }
+        Ok(())
     }
 
     /// Opens the record in the inbox. What is refused ends the conversation: on a transport that
     /// keeps order, someone put it there.
     fn open_record(&mut self) -> Result<(), Error> {
         let (now, record) = (self.clock.instant(), self.inbox.split());
-        if now >= self.armed {
-            // Under steady traffic nobody waits for the timer.
-            self.session.handle_timeout(now);
-        }
         match self.session.open_owned(now, record) {
             Ok(datagrams) => self.arrived = datagrams,
             Err(refused) => match refused.fate(self.session.order()) {
@@ -291,23 +304,32 @@ impl<T: Transport> Connection<T> {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits for room for one record. Who only sends is held to deadlines too, also while a peer
+    /// that does not read leaves no room.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.end.is_none() {
-            // Who only sends is held to deadlines too.
-            let now = self.clock.instant();
-            if now >= self.armed {
-                self.session.handle_timeout(now);
+        loop {
+            self.keep_up(cx)?;
+            if let Some(end) = self.end {
+                return Poll::Ready(outcome(end).map(|_| ()));
             }
-            self.note_events()?;
-            if self.end.is_some() {
-                // The CLOSE goes out if there is room.
-                let _ = self.poll_drain(cx);
+            match self.transport.poll_ready(cx) {
+                Poll::Ready(room) => return Poll::Ready(Ok(room?)),
+                Poll::Pending => ready!(self.poll_due(cx)),
             }
         }
-        if let Some(end) = self.end {
-            return Poll::Ready(outcome(end).map(|_| ()));
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            self.keep_up(cx)?;
+            if let Some(end) = self.end {
+                return Poll::Ready(outcome(end).map(|_| ()));
+            }
+            if let Poll::Ready(written) = self.poll_flush(cx) {
+                return Poll::Ready(written);
+            }
+            ready!(self.poll_due(cx));
         }
-        Poll::Ready(Ok(ready!(self.transport.poll_ready(cx))?))
     }
 
     /// Sealed and handed over without a pause between: a position is never sealed and lost.
@@ -318,14 +340,32 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
-    /// Moves the timer to the session's next deadline, if that is another.
-    fn arm(&mut self) {
-        let next = self.session.poll_timeout().unwrap_or(self.armed);
+    /// Waits for the session's next deadline, and does what is due then.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // A deadline that moved on is met early, which is harmless; most move on with each record.
-        if next < self.armed || self.timer.is_elapsed() {
-            self.armed = next;
-            self.timer.as_mut().reset(self.clock.at(next));
+        if let Some(next) = self.session.poll_timeout().filter(|next| *next < self.armed) {
+            self.arm(next);
         }
+        let elapsed = self.timer.as_mut().poll(cx).is_ready();
+        let now = self.clock.instant();
+        // The clock is asked too: tokio's timer waits when a flood used up this task's turn.
+        if !elapsed && now < self.armed {
+            return Poll::Pending;
+        }
+        self.be_due(now);
+        Poll::Ready(())
+    }
+
+    fn be_due(&mut self, now: crate::time::Instant) {
+        self.session.handle_timeout(now);
+        if let Some(next) = self.session.poll_timeout() {
+            self.arm(next);
+        }
+    }
+
+    fn arm(&mut self, at: crate::time::Instant) {
+        self.armed = at;
+        self.timer.as_mut().reset(self.clock.at(at));
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::clock::Clock;
 use super::connection::Connection;
@@ -114,8 +114,9 @@ pub(super) async fn respond<T: Transport>(
     transport: T,
     door: &Door,
     source: Source,
+    deadline: Instant,
 ) -> Result<Connection<T>, Error> {
-    timeout(HANDSHAKE_TIME, respond_unbounded(transport, door, source)).await.map_err(late)?
+    timeout_at(deadline, respond_unbounded(transport, door, source)).await.map_err(late)?
 }
 
 async fn respond_unbounded<T: Transport>(
@@ -177,7 +178,10 @@ async fn told<T: Transport, V>(
     match result {
         Ok(value) => Ok(value),
         Err(cause) => {
-            tracing::debug!(%cause, "handshake refused");
+            match cause {
+                HandshakeError::ResumeForked => tracing::warn!(%cause, "handshake refused"),
+                _ => tracing::debug!(%cause, "handshake refused"),
+            }
             if let Some(record) = cause.rejection(link) {
                 // The refusal is a courtesy; that it could not be sent is no news.
                 let _ = send(transport, Bytes::copy_from_slice(&record)).await;

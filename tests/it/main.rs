@@ -13,6 +13,8 @@ mod handshake_bytes;
 mod handshake_flood;
 mod handshake_rules;
 mod handshake_sequences;
+#[cfg(feature = "runtime")]
+mod hostile;
 mod hygiene;
 mod model_session;
 #[cfg(feature = "runtime")]
