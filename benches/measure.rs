@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Time that one sample is to take: far above the clock's resolution, far below a time slice.
-const SAMPLE: Duration = Duration::from_micros(300);
+/// Time that one sample is to take: far above the clock's resolution and what it costs to get warm
+/// after the neighbour's turn, below a time slice.
+const SAMPLE: Duration = Duration::from_millis(1);
 
 /// One contender: does its work this many times.
 pub type Contender<'a> = (&'static str, Box<dyn FnMut(u32) + 'a>);
