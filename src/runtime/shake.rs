@@ -139,8 +139,10 @@ async fn respond_unbounded<T: Transport>(
         }
         retried = true;
     };
-    let link = greeting.link();
-    let answered = greeting.answer(&locked(&door.chains), &seed()?, clock.now());
+    let (link, mut greeting) = (greeting.link(), greeting);
+    greeting.look_up(&locked(&door.chains), clock.now());
+    // Public-key work, with no lock held.
+    let answered = greeting.reply(&seed()?);
     let (answered, reply) = told(answered, &mut transport, link).await?;
     send(&mut transport, reply).await?;
     let mut finish = receive(&mut transport).await?;

@@ -201,7 +201,7 @@ impl Session {
         if frame.share.len() != self.suite.offer_bytes() {
             return Err(FrameError::BadShare(FrameKind::Rekey as u8));
         }
-        if self.is_repeated(frame) {
+        if self.is_repeated(frame) || self.is_over(frame) {
             return Ok(true);
         }
         let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
@@ -224,6 +224,9 @@ impl Session {
             }
             return;
         }
+        if self.is_over(frame) {
+            return;
+        }
         let statement = rekey_statement(&self.rekey.transcript, &[], frame.signed);
         if !self.peer_signed(&statement, frame) {
             return;
@@ -244,10 +247,19 @@ impl Session {
         if frame.share.len() != self.suite.answer_bytes() {
             return Err(FrameError::BadShare(FrameKind::RekeyResponse as u8));
         }
-        Ok(self.receiving.epoch().checked_add(1) == Some(frame.epoch))
+        let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
+        Ok(next || self.is_over(frame))
+    }
+
+    /// Whether a frame belongs to an exchange that is over: a copy that others overtook.
+    fn is_over(&self, frame: &RekeyFrame<'_>) -> bool {
+        frame.epoch <= self.receiving.epoch()
     }
 
     pub(super) fn hear_rekey_response(&mut self, frame: &RekeyFrame<'_>) -> Result<(), OpenError> {
+        if self.is_over(frame) {
+            return Ok(());
+        }
         let Stage::Offered { frame: request, .. } = &self.rekey.stage else {
             return Ok(());
         };

@@ -29,6 +29,7 @@ pub struct Greeting {
     record: Bytes,
     suite: Suite,
     link: LinkId,
+    candidate: Option<Candidate>,
     deadline: Instant,
 }
 
@@ -79,7 +80,8 @@ impl Greeting {
         let suite = choose(&config, &hello)?;
         let link = LinkId(hello.link);
         let record = Bytes::copy_from_slice(record);
-        Ok(Self { config, record, suite, link, deadline: now.after(HANDSHAKE_TIME) })
+        let deadline = now.after(HANDSHAKE_TIME);
+        Ok(Self { config, record, suite, link, candidate: None, deadline })
     }
 
     /// The link id of the initiator in a HELLO whose knock was right: where a rejection of it goes.
@@ -102,15 +104,33 @@ impl Greeting {
     ///
     /// [`HandshakeError`] names the cause. Nothing was sent.
     pub fn answer(
-        self,
+        mut self,
         chains: &ChainBook,
         seed: &Seed,
         now: Now,
     ) -> Result<(Answered, Bytes), HandshakeError> {
-        let candidate = match self.config.continuity {
-            Continuity::Off => None,
-            _ => chains.find(self.hello()?.resume().map(|(rid, _)| Rid(rid)), now.unix),
+        self.look_up(chains, now);
+        self.reply(seed)
+    }
+
+    /// Looks the chains that the HELLO offers up in `chains`; nothing in it changes. The first half
+    /// of [`Greeting::answer`], for who shares a book and should not hold it for the rest.
+    pub fn look_up(&mut self, chains: &ChainBook, now: Now) {
+        let offers = match self.hello() {
+            Ok(hello) if self.config.continuity != Continuity::Off => hello,
+            _ => return,
         };
+        let candidate = chains.find(offers.resume().map(|(rid, _)| Rid(rid)), now.unix);
+        self.candidate = candidate;
+    }
+
+    /// Answers without a book, or after [`Greeting::look_up`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Greeting::answer`].
+    pub fn reply(mut self, seed: &Seed) -> Result<(Answered, Bytes), HandshakeError> {
+        let candidate = self.candidate.take();
         let hello = self.hello()?;
         let early = Early::new(candidate.as_ref().map(|candidate| &candidate.secret));
         if let Some(candidate) = &candidate {
