@@ -9,7 +9,7 @@
 //! | `websocket::WebSocket` | proxies, load balancers, browsers | one binary message |
 //!
 //! A pipe is driven by polls from one task. Every poll keeps what it has done in the pipe, so a
-//! future around it may be dropped at any await point (see [`Transport`]). [`tap`] shows a callback
+//! future around it may be dropped at any await point (see [`Transport`]). [`tap()`] shows a callback
 //! what passes.
 
 pub mod framed;

@@ -25,8 +25,8 @@ const MESSAGE_BYTES: usize = HEADER_BYTES + RECORD_BYTES_MAX + TAG_BYTES;
 /// The longest WebSocket frame header: two bytes, a length of eight, a mask of four.
 const FRAME_HEADER_BYTES: usize = 14;
 
-/// A WebSocket that carries records. Made by [`dial`](super::dial), [`client`](super::client) and
-/// [`accept`](super::accept).
+/// A WebSocket that carries records. Made by [`dial`](super::dial()), [`client`](super::client) and
+/// [`accept`](super::accept()).
 ///
 /// A message is copied out as it is read and tungstenite's buffer is reused. The length a frame
 /// announces is refused before anything is reserved for it.
