@@ -14,8 +14,7 @@ use super::TransportError;
 ///   to be acknowledged.
 /// - `TCP_NOTSENT_LOWAT` = [`NOT_SENT_BYTES`](crate::limits::NOT_SENT_BYTES) on Linux and Android:
 ///   the kernel takes no more than it is about to send, so what is still here can be overtaken by
-///   something more urgent. At 10 Mbit/s that brings the wait of a critical message behind bulk
-///   from 2.1 s to 34 ms (`docs/PERFORMANCE.md`). A kernel that refuses the option is used without it.
+///   something more urgent. A kernel that refuses the option is used without it.
 ///   On other platforms it is left out: `SO_SNDBUF` would also bound what is unacknowledged, and
 ///   with it the throughput of a long path.
 ///
