@@ -458,8 +458,8 @@ mod tests {
     #[test]
     fn padding_ends_the_record_and_is_zero() {
         let ping = encoded(&Frame::Ping(1));
-        assert_eq!(Frames::new(&[]).count(), 0);
-        assert_eq!(Frames::new(&[0; 9]).count(), 0);
+        assert_eq!(all(&[]), []);
+        assert_eq!(all(&[0; 9]), []);
         let padded = [&ping[..], &[0; 3]].concat();
         assert_eq!(all(&padded), [Ok(Frame::Ping(1))]);
         for index in 1..4 {
@@ -524,7 +524,7 @@ mod tests {
             ]),
         ) {
             let mut frames = Frames::new(&bytes);
-            loop {
+            for _ in 0..=bytes.len() {
                 let before = frames.rest();
                 let Some(Ok(read)) = frames.next() else { break };
                 let taken = &before[..before.len() - frames.rest().len()];
@@ -566,8 +566,9 @@ mod tests {
         frame(kind, 0, &[&[0, 0, 1, 2], &length[..], share, &[7; 64]].concat())
     }
 
+    /// Bounded, for a reader that does not move would fill the memory.
     fn all(bytes: &[u8]) -> Vec<Result<Frame<'_>, FrameError>> {
-        Frames::new(bytes).collect()
+        Frames::new(bytes).take(bytes.len() + 1).collect()
     }
 
     fn refusal(bytes: &[u8]) -> Option<FrameError> {
