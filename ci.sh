@@ -13,6 +13,9 @@ if [ -n "${CI:-}" ]; then
     export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
 fi
 
+# Tests are of what users get: without the flags that .cargo/config.toml gives our own binaries.
+export RUSTFLAGS=${RUSTFLAGS-}
+
 binaries=${CARGO_TARGET_DIR:-target}/debug
 crate_budget=90 # crates in the default build, this one included
 
@@ -176,6 +179,8 @@ job_mutants() { # mutation tests of header, crypto, wire and session; a survivor
 }
 
 job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and with aws-lc
+    unset RUSTFLAGS # those of .cargo/config.toml hold
+    cargo test --locked -p waxwire --no-default-features --lib --test vectors -- crypto vectors
     cargo bench --locked --bench session
     cargo bench --locked --bench session --features aws-lc
 }
