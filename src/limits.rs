@@ -105,3 +105,7 @@ pub const CLOSE_TIME: Duration = Duration::from_secs(5);
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Commands or datagrams that wait between a handle and its driver.
 pub const HANDLE_QUEUE: usize = 64;
+
+/// Ranges of message numbers in one frame at most: what is missing beyond them is learned from the
+/// next.
+pub const ACK_RANGES: usize = 32;

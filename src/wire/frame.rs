@@ -108,6 +108,8 @@ pub(crate) enum Frame<'a> {
     /// A frame of a floor above, or of a later version: skipped by who does not know it.
     Other {
         kind: u8,
+        flags: u8,
+        body: &'a [u8],
     },
 }
 
@@ -194,7 +196,7 @@ impl<'a> Frame<'a> {
             0x12 => go_away(&mut reader),
             0x13 => accept(&mut reader),
             _ if kind & CRITICAL != 0 => return Err(FrameError::UnknownCritical(kind)),
-            _ => return Ok(Self::Other { kind }),
+            _ => return Ok(Self::Other { kind, flags, body }),
         };
         if flags & !allowed != 0 {
             return Err(FrameError::ReservedFlags(kind));
@@ -446,12 +448,12 @@ mod tests {
                 let bytes = frame(kind, flags, b"body");
                 let expected = match kind {
                     0x80.. => Err(FrameError::UnknownCritical(kind)),
-                    _ => Ok(Frame::Other { kind }),
+                    _ => Ok(Frame::Other { kind, flags, body: b"body" }),
                 };
                 assert_eq!(only(&bytes), expected);
             }
         }
-        assert!(encoded(&Frame::Other { kind: 0x20 }).is_empty());
+        assert!(encoded(&Frame::Other { kind: 0x20, flags: 0, body: &[] }).is_empty());
     }
 
     /// proto-spec [F-1]: PADDING is zero to the end.
@@ -540,10 +542,7 @@ mod tests {
                         let length = (identity.len() as u16).to_be_bytes();
                         frame(0x0f, 0, &[&length, identity, &signature].concat())
                     }
-                    Frame::Other { kind } => {
-                        prop_assert_eq!(kind, taken[0]);
-                        taken.to_vec()
-                    }
+                    Frame::Other { kind, flags, body } => frame(kind, flags, body),
                     other => encoded(&other),
                 };
                 prop_assert_eq!(again, taken);

@@ -79,6 +79,11 @@ impl<'a> Reader<'a> {
         self.take(count.into())
     }
 
+    /// Whatever is left, taken.
+    pub(crate) fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
     /// Everything must have been read.
     pub(crate) fn end(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed::TrailingBytes) }
