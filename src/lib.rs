@@ -15,6 +15,7 @@ mod priority;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod session;
+pub mod store;
 mod time;
 #[cfg(feature = "runtime")]
 pub mod transport;

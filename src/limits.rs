@@ -109,3 +109,8 @@ pub const HANDLE_QUEUE: usize = 64;
 /// Ranges of message numbers in one frame at most: what is missing beyond them is learned from the
 /// next.
 pub const ACK_RANGES: usize = 32;
+
+/// Bytes of the id in a stored row's key.
+pub const STORE_KEY_BYTES: usize = 255;
+/// Bytes that a store in a file caches. redb's own default is 1 GiB.
+pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
