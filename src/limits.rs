@@ -75,6 +75,9 @@ pub const KEY_FILE_BYTES: usize = 16 * 1024;
 /// Chains that a backend keeps in memory; the stalest is forgotten first.
 pub const CHAINS: usize = 100_000;
 
+/// Peers whose chains a dialer keeps in memory, some 150 bytes each; the stalest is forgotten first.
+pub const DIALLED_CHAINS: usize = 64;
+
 /// Handshakes under way at once.
 pub const HALF_OPEN: usize = 1_024;
 /// Handshakes under way at once from one /24 (IPv4) or /56 (IPv6).

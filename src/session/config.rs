@@ -7,6 +7,8 @@ use super::credential::Credentials;
 use super::knock::Knock;
 use super::padding::Padding;
 use super::verifier::{Anchor, Verifier};
+#[cfg(feature = "runtime")]
+use crate::crypto::Fingerprint;
 use crate::crypto::{Identity, Suite};
 use crate::ids::{Realm, Role};
 use crate::limits::{KNOCK_KEYS, RECORD_BYTES, RECORD_BYTES_MAX, RECORD_BYTES_MIN};
@@ -182,6 +184,15 @@ impl Config {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The only key that this side speaks with, if its verifier names one.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn pinned(&self) -> Option<Fingerprint> {
+        match self.peer.anchor() {
+            Some(Anchor::Key(key)) => Some(key),
+            Some(Anchor::Root(_)) | None => None,
+        }
     }
 
     /// Whether one of the knocks this side accepts as a responder ends `hello`.

@@ -119,6 +119,9 @@ pub enum Refusal {
     /// On the deny-list.
     #[error("it is revoked")]
     Revoked,
+    /// Trusted, but not the one peer that was asked for.
+    #[error("it is another peer than the one that was asked for")]
+    OtherPeer,
 }
 
 /// What both ends of a first contact know of the responder.

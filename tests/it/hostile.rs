@@ -125,13 +125,13 @@ async fn a_clone_is_a_warning_in_the_log() {
     let acceptor = acceptor(GateLimits::default());
     let dialer = Dialer::new(agent_config());
     drop(link(&dialer, &acceptor).await);
-    let stolen = dialer.chain().unwrap();
+    let stolen = dialer.chain(&fingerprint(BACKEND)).unwrap();
     let (mut agent, mut backend) = link(&dialer, &acceptor).await;
     agent.send(b"mine").await.unwrap();
     backend.recv().await.unwrap();
     let (near, far) = pair();
     let place = acceptor.reserve(Source::LOCAL).unwrap();
-    let clone = Dialer::new(agent_config()).with_chain(Some(stolen), |_| Ok(()));
+    let clone = Dialer::new(agent_config()).with_chains(Some(stolen), |_| Ok(()));
     let (_, refused) = tokio::join!(clone.connect(near), place.accept(far));
     assert_eq!(cause(&refused.unwrap_err()), HandshakeError::ResumeForked);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -6,6 +6,8 @@ mod rival;
 mod support;
 
 mod credential_rules;
+#[cfg(feature = "runtime")]
+mod dialling;
 mod epochs;
 mod frames;
 mod handshake_attacks;

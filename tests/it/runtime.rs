@@ -7,7 +7,9 @@ use waxwire::transport::memory::{Memory, pair};
 use waxwire::transport::{Direction, Transport};
 use waxwire::{Error, ErrorKind};
 
-use crate::support::{agent_config, backend_config, identity, peer_id, realm};
+use crate::support::{
+    BACKEND, agent_config, backend_config, fingerprint, identity, peer_id, realm,
+};
 
 const STRANGER: u8 = 77;
 
@@ -62,7 +64,7 @@ async fn a_stranger_is_refused_and_told_nothing_but_that() {
     let pins = waxwire::session::Pinned::one(
         peer_id("backend"),
         waxwire::Role::Backend,
-        crate::support::fingerprint(crate::support::BACKEND),
+        fingerprint(BACKEND),
     );
     let stranger = Dialer::new(Config::agent(realm(), identity(STRANGER)).peer(pins));
     let place = acceptor.reserve(Source::LOCAL).unwrap();
@@ -81,7 +83,7 @@ async fn a_wrong_knock_is_met_with_silence() {
     let pins = waxwire::session::Pinned::one(
         peer_id("backend"),
         waxwire::Role::Backend,
-        crate::support::fingerprint(STRANGER),
+        fingerprint(STRANGER),
     );
     let astray = Dialer::new(Config::agent(realm(), identity(1)).peer(pins));
     let place = acceptor.reserve(Source::LOCAL).unwrap();
@@ -126,14 +128,14 @@ async fn a_copy_of_an_old_chain_is_a_clone_once_its_successor_was_used() {
     let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
     let dialer = Dialer::new(agent_config());
     let (_agent, _backend) = link(&dialer, &acceptor).await;
-    let stolen = dialer.chain().unwrap();
+    let stolen = dialer.chain(&fingerprint(BACKEND)).unwrap();
     let (_agent, mut backend) = link(&dialer, &acceptor).await;
     tokio::select! {
         biased;
         received = backend.recv() => panic!("the confirmation is no datagram: {received:?}"),
         () = tokio::task::yield_now() => {}
     }
-    let clone = Dialer::new(agent_config()).with_chain(Some(stolen), |_| Ok(()));
+    let clone = Dialer::new(agent_config()).with_chains(Some(stolen), |_| Ok(()));
     let (near, far) = pair();
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (dialled, accepted) = tokio::join!(clone.connect(near), place.accept(far));
@@ -147,7 +149,7 @@ async fn a_chain_is_stored_before_it_is_used() {
     let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
     let stored = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let store = std::sync::Arc::clone(&stored);
-    let dialer = Dialer::new(agent_config()).with_chain(None, move |chain| {
+    let dialer = Dialer::new(agent_config()).with_chains(None, move |chain| {
         store.lock().unwrap().push(chain.to_bytes().to_vec());
         Ok(())
     });
@@ -163,13 +165,13 @@ async fn a_chain_is_stored_before_it_is_used() {
 async fn a_chain_that_cannot_be_stored_ends_the_handshake() {
     let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
     let full = |_: &waxwire::session::InitiatorChain| Err(std::io::ErrorKind::StorageFull.into());
-    let dialer = Dialer::new(agent_config()).with_chain(None, full);
+    let dialer = Dialer::new(agent_config()).with_chains(None, full);
     let (near, far) = pair();
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (dialled, accepted) = tokio::join!(dialer.connect(near), place.accept(far));
     assert_eq!(dialled.unwrap_err().kind(), ErrorKind::Store);
     assert_eq!(accepted.unwrap_err().kind(), ErrorKind::Detached);
-    assert!(dialer.chain().is_none());
+    assert!(dialer.chain(&fingerprint(BACKEND)).is_none());
 }
 
 /// An operator lets a forked identity in again by forgetting its chain.
