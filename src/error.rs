@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::session::{CloseCode, ConfigError, HandshakeError, OpenError, SealError};
+use crate::session::{CloseCode, ConfigError, Fate, HandshakeError, OpenError, Order, SealError};
 #[cfg(feature = "runtime")]
 use crate::transport::TransportError;
 
@@ -150,7 +150,14 @@ impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Closed => Self::closed(CloseCode::Normal),
-            error => Self::with(ErrorKind::Tampered, error),
+            // The peer did it under its own keys; on a transport that keeps order, the rest was done
+            // by someone on the path.
+            error => match error.fate(Order::Strict) {
+                Fate::CloseSession(code) => {
+                    Self::with(ErrorKind::Closed { code, retry_after: Duration::ZERO }, error)
+                }
+                Fate::DropAttachment | Fate::DropRecord => Self::with(ErrorKind::Tampered, error),
+            },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,8 +16,9 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, LinkId};
 use crate::limits::HANDSHAKE_TIME;
 use crate::session::{
-    Accepting, ChainBook, Config, Continuity, Established, Event, Gate, Greeting, HandshakeError,
-    Initiator, InitiatorChain, OpenError, Progress, Proven, Refusal, Session, Source,
+    Accepting, ChainBook, CloseCode, Config, Continuity, Established, Event, Gate, Greeting,
+    HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven, Refusal, Session,
+    Source,
 };
 use crate::transport::{Arrival, Transport};
 
@@ -85,14 +87,46 @@ async fn initiate_unbounded<T: Transport>(
     // proto-spec [C-1]: stored before FINISH is sent, and [C-2]: promoted only on ACCEPT.
     errand.keep(chain.duplicate())?;
     send(&mut transport, finish).await?;
-    accepted(&mut transport, &mut session, &clock).await?;
-    errand.keep(chain.promoted())?;
+    if let Err(error) = settle(&mut transport, &mut session, &clock, &errand, chain).await {
+        part(&mut transport, &mut session, &clock).await;
+        return Err(error);
+    }
+    tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
+    Ok(Connection::new(session, transport, clock))
+}
+
+/// What is left once FINISH is sent and the responder may hold the session.
+async fn settle<T: Transport>(
+    transport: &mut T,
+    session: &mut Session,
+    clock: &Clock,
+    errand: &Errand,
+    chain: InitiatorChain,
+) -> Result<(), Error> {
+    accepted(transport, session, clock).await?;
+    errand.keep(chain.promoted()).inspect_err(|_| {
+        session.close(CloseCode::Internal, Duration::ZERO);
+    })?;
     // An empty record shows the responder that this side has the keys; it confirms the chain by it.
     let mut confirmation = BytesMut::new();
     session.record(clock.instant(), &mut confirmation)?.seal();
-    send(&mut transport, confirmation.freeze()).await?;
-    tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
-    Ok(Connection::new(session, transport, clock))
+    send(transport, confirmation.freeze()).await
+}
+
+/// Sends the CLOSE of a session that ended, before the transport is dropped. Where none is due, the
+/// peer is told nothing (proto-spec 07, 7.1).
+async fn part<T: Transport>(transport: &mut T, session: &mut Session, clock: &Clock) {
+    if !session.has_transmit() {
+        return;
+    }
+    let mut record = BytesMut::new();
+    while session.poll_transmit(clock.instant(), &mut record) {
+        if send(transport, record.split().freeze()).await.is_err() {
+            return;
+        }
+    }
+    // A courtesy, as the CLOSE is: that it did not work is no news.
+    let _ = poll_fn(|cx| transport.poll_close(cx)).await;
 }
 
 /// Waits for the record that accepts.

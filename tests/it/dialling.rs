@@ -1,17 +1,18 @@
-//! What a dialer does that knows several backends.
+//! What a dialer does that knows several backends, and what the peer hears when a dialer gives up.
 
 use std::sync::{Arc, Mutex};
 
 use waxwire::runtime::{Acceptor, Connection, Dialer, ListenerOptions};
 use waxwire::session::{
-    Config, Continuity, HandshakeError, InitiatorChain, Knock, Pinned, Refusal, Source,
+    CloseCode, Config, Continuity, HandshakeError, InitiatorChain, Knock, Pinned, Refusal, Source,
 };
 use waxwire::transport::memory::{Memory, pair};
 use waxwire::transport::{Direction, tap};
-use waxwire::{Error, ErrorKind, Role};
+use waxwire::{Error, ErrorKind, Role, Suite};
 
-use crate::rival::Hello;
+use crate::rival::{self, Answerer, Hello, accept};
 use crate::support::{AGENT, BACKEND, agent_config, fingerprint, identity, peer_id, realm};
+use crate::transport_fixtures::{receive, send};
 
 const OTHER: u8 = 3;
 
@@ -102,6 +103,54 @@ async fn nothing_is_kept_where_chains_are_off() {
     link(&dialer, &acceptor(BACKEND)).await;
     assert!(dialer.chain(&fingerprint(BACKEND)).is_none());
 }
+
+/// The backend holds a session from ACCEPT on: it is told that this side gave it up.
+#[tokio::test]
+async fn a_chain_that_cannot_be_promoted_closes_the_session() {
+    let calls = Mutex::new(0);
+    let full_at_the_second = move |_: &InitiatorChain| {
+        let mut calls = calls.lock().unwrap();
+        *calls += 1;
+        if *calls < 2 { Ok(()) } else { Err(std::io::ErrorKind::StorageFull.into()) }
+    };
+    let dialer = Dialer::new(agent_config()).with_chains(None, full_at_the_second);
+    let (near, far) = pair();
+    let acceptor = acceptor(BACKEND);
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    let (dialled, accepted) = tokio::join!(dialer.connect(near), place.accept(far));
+    assert_eq!(dialled.unwrap_err().kind(), ErrorKind::Store);
+    let told = accepted.unwrap().recv().await.unwrap_err().kind();
+    assert!(matches!(told, ErrorKind::Closed { code: CloseCode::Internal, .. }), "{told:?}");
+}
+
+/// proto-spec [H-39], [X-3]: a backend that does not accept as it must is told before the transport is
+/// dropped.
+#[tokio::test]
+async fn a_backend_that_does_not_accept_is_told_why_the_session_ends() {
+    let (near, mut far) = pair();
+    let dialer = Dialer::new(agent_config().with_suites(&[Suite::Classical]).unwrap());
+    let backend = async {
+        let answerer = Answerer::new(BACKEND);
+        let hello = receive(&mut far).await.unwrap().unwrap();
+        let (reply, replied) = answerer.reply(&hello, &answerer.block());
+        send(&mut far, reply.into()).await.unwrap();
+        let finish = receive(&mut far).await.unwrap().unwrap();
+        let (_, secrets) = replied.read(&finish).unwrap();
+        let wrong = rival::data(&secrets.to_initiator, replied.link, 0, &accept([0; 16], 0));
+        send(&mut far, wrong.into()).await.unwrap();
+        let last = receive(&mut far).await.unwrap();
+        assert_eq!(receive(&mut far).await, Ok(None));
+        (last, rival::data(&secrets.to_responder, [9; 8], 0, &PROTOCOL_VIOLATION))
+    };
+    let (dialled, (last, expected)) = tokio::join!(dialer.connect(near), backend);
+    let refused = dialled.unwrap_err();
+    let code = CloseCode::ProtocolViolation;
+    assert!(matches!(refused.kind(), ErrorKind::Closed { code: c, .. } if c == code), "{refused}");
+    assert_eq!(last.as_deref(), Some(&expected[..]));
+}
+
+/// A CLOSE frame with code 0x8002.
+const PROTOCOL_VIOLATION: [u8; 10] = [0x11, 0, 0, 6, 0x80, 0x02, 0, 0, 0, 0];
 
 /// Both backends, behind one knock that both know.
 fn agent_of_both(continuity: Continuity) -> Config {

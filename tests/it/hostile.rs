@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout};
-use waxwire::limits::{CLOCK_SKEW, HANDLE_QUEUE, HANDSHAKE_TIME, SESSION_IDLE_TIME};
+use waxwire::limits::{CLOCK_SKEW, CLOSE_TIME, HANDLE_QUEUE, HANDSHAKE_TIME, SESSION_IDLE_TIME};
 use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions};
 use waxwire::session::{
     Asked, Claim, CloseCode, Config, Continuity, GateLimits, HandshakeError, Initiator, Peer,
@@ -52,21 +52,50 @@ async fn a_receiver_that_takes_nothing_stops_no_deadline() {
     assert!(timeout(LONG, stuck).await.is_ok());
 }
 
+/// proto-spec: a CLOSE that finds no room at once goes out before the end is reported.
+#[tokio::test(start_paused = true)]
+async fn the_news_of_an_end_waits_for_room() {
+    let (mut agent, mut backend) = expiring().await;
+    for _ in 0..HANDLE_QUEUE {
+        backend.send(b"").await.unwrap();
+    }
+    tokio::time::advance(CLOCK_SKEW + Duration::from_secs(1)).await;
+    let heard = async {
+        let mut datagrams = 0;
+        loop {
+            match agent.recv().await {
+                Ok(_) => datagrams += 1,
+                Err(end) => return (datagrams, end.kind()),
+            }
+        }
+    };
+    let (ended, heard) = tokio::join!(backend.recv(), heard);
+    assert_eq!(ended.unwrap_err().kind(), EXPIRED);
+    assert_eq!(heard, (HANDLE_QUEUE, EXPIRED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_news_of_an_end_waits_for_room_no_longer_than_a_close() {
+    let (_agent, mut backend) = expiring().await;
+    for _ in 0..HANDLE_QUEUE {
+        backend.send(b"").await.unwrap();
+    }
+    tokio::time::advance(CLOCK_SKEW + Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    assert_eq!(backend.recv().await.unwrap_err().kind(), EXPIRED);
+    assert_eq!(begun.elapsed().as_secs(), CLOSE_TIME.as_secs());
+}
+
 /// proto-spec: a credential that runs out under traffic ends the session by that name.
 #[tokio::test(start_paused = true)]
 async fn an_admission_that_runs_out_under_traffic_is_named_to_both_ends() {
-    let expired =
-        ErrorKind::Closed { code: CloseCode::CredentialExpired, retry_after: Duration::ZERO };
-    let pins = Pinned::one(peer_id("agent"), Role::Agent, fingerprint(AGENT));
-    let backend = Config::backend(realm(), identity(BACKEND)).peer(ForNow(pins));
-    let acceptor = Acceptor::new(backend, &ListenerOptions::default()).unwrap();
-    let (mut agent, mut backend) = link(&Dialer::new(agent_config()), &acceptor).await;
+    let (mut agent, mut backend) = expiring().await;
     agent.send(b"before").await.unwrap();
     assert_eq!(backend.recv().await.unwrap().unwrap(), "before");
     agent.send(b"after").await.unwrap();
     tokio::time::advance(CLOCK_SKEW + Duration::from_secs(1)).await;
-    assert_eq!(backend.recv().await.unwrap_err().kind(), expired);
-    assert_eq!(agent.recv().await.unwrap_err().kind(), expired);
+    assert_eq!(backend.recv().await.unwrap_err().kind(), EXPIRED);
+    assert_eq!(agent.recv().await.unwrap_err().kind(), EXPIRED);
 }
 
 /// proto-spec [H-41]: the deadline counts from the connection, not from the end of its upgrade.
@@ -139,6 +168,8 @@ async fn a_clone_is_a_warning_in_the_log() {
 }
 
 const RETRY: u8 = 4;
+const EXPIRED: ErrorKind =
+    ErrorKind::Closed { code: CloseCode::CredentialExpired, retry_after: Duration::ZERO };
 
 /// Admits whom it pins until this very moment, and for the clocks' difference.
 struct ForNow(Pinned);
@@ -166,6 +197,14 @@ impl std::io::Write for Log {
 
 fn acceptor(limits: GateLimits) -> Acceptor {
     Acceptor::new(backend_config(), &ListenerOptions::default().with_gate(limits)).unwrap()
+}
+
+/// Linked, with an agent whose admission runs out when the difference of clocks has passed.
+async fn expiring() -> (Connection<Memory>, Connection<Memory>) {
+    let pins = Pinned::one(peer_id("agent"), Role::Agent, fingerprint(AGENT));
+    let backend = Config::backend(realm(), identity(BACKEND)).peer(ForNow(pins));
+    let acceptor = Acceptor::new(backend, &ListenerOptions::default()).unwrap();
+    link(&Dialer::new(agent_config()), &acceptor).await
 }
 
 async fn linked() -> (Connection<Memory>, Connection<Memory>) {
