@@ -103,6 +103,9 @@ pub const NOT_SENT_BYTES: u32 = 16 * 1024;
 pub const UPGRADE_BYTES: usize = 8 * 1024;
 /// How long a side that closes waits for its peer to take the news.
 pub const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// How long a connection that finished its handshake waits to be accepted. Nobody drives it
+/// meanwhile, so it is below every span after which its session would have something to do.
+pub const ACCEPT_TIME: Duration = Duration::from_secs(20);
 /// Pause of a listener after the system gave it no connection, for instance for want of
 /// descriptors, so that it does not spin until others end.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

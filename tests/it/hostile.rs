@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout};
-use waxwire::limits::{CLOCK_SKEW, CLOSE_TIME, HANDLE_QUEUE, HANDSHAKE_TIME, SESSION_IDLE_TIME};
+use waxwire::limits::{
+    ACCEPT_TIME, CLOCK_SKEW, CLOSE_TIME, HANDLE_QUEUE, HANDSHAKE_TIME, SESSION_IDLE_TIME,
+};
 use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions};
 use waxwire::session::{
     Asked, Claim, CloseCode, Config, Continuity, GateLimits, HandshakeError, Initiator, Peer,
@@ -141,6 +143,32 @@ async fn agents_that_nobody_accepts_keep_their_places() {
     assert!(connected.len() >= HANDLE_QUEUE);
 }
 
+/// Nobody drives what waits to be accepted, so it does not wait for long; its peer is told to come
+/// back.
+#[tokio::test]
+async fn what_nobody_accepts_is_closed_with_busy() {
+    let mut listener = listener().await;
+    let dialer = Dialer::new(agent_config());
+    let mut waiting = dialer.tcp(listener.local_address()).await.unwrap();
+    tokio::time::pause();
+    let begun = Instant::now();
+    assert_eq!(closed(waiting.recv().await), CloseCode::Busy);
+    assert!((ACCEPT_TIME / 2..=ACCEPT_TIME * 2).contains(&begun.elapsed()));
+    tokio::time::resume();
+    // It leaves nothing behind for the next one.
+    let next = dialer.tcp(listener.local_address()).await.unwrap();
+    assert_eq!(listener.accept().await.unwrap().id(), next.id());
+}
+
+#[tokio::test]
+async fn what_waits_when_the_listener_is_dropped_is_told_so() {
+    let listener = listener().await;
+    let dialer = Dialer::new(agent_config());
+    let mut waiting = dialer.tcp(listener.local_address()).await.unwrap();
+    drop(listener);
+    assert_eq!(closed(waiting.recv().await), CloseCode::GoingAway);
+}
+
 /// proto-spec [C-10]: a clone is what an operator must hear of at the level of production.
 #[tokio::test]
 async fn a_clone_is_a_warning_in_the_log() {
@@ -192,6 +220,18 @@ impl std::io::Write for Log {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+async fn listener() -> Listener<waxwire::transport::framed::Framed<tokio::net::TcpStream>> {
+    let options = ListenerOptions::default();
+    Listener::tcp("127.0.0.1:0", backend_config(), &options).await.unwrap()
+}
+
+fn closed(received: Result<Option<Bytes>, Error>) -> CloseCode {
+    match received.unwrap_err().kind() {
+        ErrorKind::Closed { code, .. } => code,
+        other => panic!("{other:?}"),
     }
 }
 
