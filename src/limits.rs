@@ -2,9 +2,10 @@
 //!
 //! Memory of one session: two sealing contexts a direction (under 1 KiB), the replay window
 //! ([`REPLAY_WINDOW`] bits), one pending rekey (under 5 KiB while it lasts; a responder keeps the last
-//! one's two frames, under 3 KiB); of one connection on top: one record in ([`RECORD_BYTES`]) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each
-//! allocated on first use; before authentication at most [`EARLY_DATA_BYTES`] plus one handshake
-//! record.
+//! one's two frames, under 3 KiB); of one connection on top: one record in ([`RECORD_BYTES`], or what
+//! the configuration announces) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each allocated on
+//! first use; before authentication at most [`EARLY_DATA_BYTES`] plus one handshake record
+//! ([`HANDSHAKE_BYTES`]), and of what the transport holds one record of either kind.
 
 use std::time::Duration;
 

@@ -112,7 +112,9 @@ impl Dialer {
         url: &str,
     ) -> Result<Connection<crate::transport::websocket::WebSocket<tokio::net::TcpStream>>, Error>
     {
-        self.connect(crate::transport::websocket::dial(url, HANDSHAKE_TIME).await?).await
+        let record_bytes = self.config.record_bytes();
+        let dialled = crate::transport::websocket::dial(url, record_bytes, HANDSHAKE_TIME);
+        self.connect(dialled.await?).await
     }
 
     /// Dials TCP, `host:port`. 5 s at most until the socket is open, and 5 for the handshake.
@@ -130,7 +132,7 @@ impl Dialer {
     ) -> Result<Connection<framed::Framed<tokio::net::TcpStream>>, Error> {
         let dialled = tokio::time::timeout(HANDSHAKE_TIME, framed::dial(address)).await;
         let transport = dialled.map_err(|late| Error::with(ErrorKind::TimedOut, late))??;
-        self.connect(transport).await
+        self.connect(transport.with_record_bytes(self.config.record_bytes())).await
     }
 }
 

@@ -45,7 +45,11 @@ impl Listener<framed::Framed<TcpStream>> {
         config: Config,
         options: &ListenerOptions,
     ) -> Result<Self, Error> {
-        Self::start(address, config, options, |stream| async { framed::accepted(stream) }).await
+        let record_bytes = config.record_bytes();
+        Self::start(address, config, options, move |stream| async move {
+            Ok(framed::accepted(stream)?.with_record_bytes(record_bytes))
+        })
+        .await
     }
 }
 
@@ -62,7 +66,8 @@ impl Listener<crate::transport::websocket::WebSocket<TcpStream>> {
         options: &ListenerOptions,
     ) -> Result<Self, Error> {
         use crate::transport::websocket;
-        let upgrade = Arc::new(options.upgrade().clone());
+        let upgrade = options.upgrade().clone().with_record_bytes(config.record_bytes());
+        let upgrade = Arc::new(upgrade);
         Self::start(address, config, options, move |stream| {
             let upgrade = Arc::clone(&upgrade);
             async move { websocket::accept(stream, &upgrade, HANDSHAKE_TIME).await }

@@ -16,9 +16,9 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, LinkId};
 use crate::limits::HANDSHAKE_TIME;
 use crate::session::{
-    Accepting, ChainBook, CloseCode, Config, Continuity, Established, Event, Gate, Greeting,
-    HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven, Refusal, Session,
-    Source,
+    Accepting, ChainBook, CloseCode, Config, ConfigError, Continuity, Established, Event, Gate,
+    Greeting, HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven, Refusal,
+    Session, Source,
 };
 use crate::transport::{Arrival, Transport};
 
@@ -73,6 +73,7 @@ async fn initiate_unbounded<T: Transport>(
 ) -> Result<Connection<T>, Error> {
     let clock = Clock::new();
     let config = Arc::clone(&errand.config);
+    fits(&transport, &config)?;
     let (mut initiator, mut hello) =
         Initiator::start(config, errand.offer(), &seed()?, clock.now())?;
     let Established { mut session, finish, chain } = loop {
@@ -170,6 +171,7 @@ async fn respond_unbounded<T: Transport>(
     source: Source,
 ) -> Result<Connection<T>, Error> {
     let clock = Clock::new();
+    fits(&transport, &door.config)?;
     let mut retried = false;
     let greeting = loop {
         let hello = receive(&mut transport).await?;
@@ -237,6 +239,15 @@ async fn told<T: Transport, V>(
             Err(cause.into())
         }
     }
+}
+
+/// Whether the transport takes in what this side is about to announce that it takes.
+fn fits<T: Transport>(transport: &T, config: &Config) -> Result<(), ConfigError> {
+    let (taken, announced) = (transport.record_bytes(), config.record_bytes());
+    if taken < announced {
+        return Err(ConfigError::TransportRecordBytes(taken, announced));
+    }
+    Ok(())
 }
 
 async fn send<T: Transport>(transport: &mut T, record: Bytes) -> Result<(), Error> {

@@ -55,6 +55,9 @@ pub enum ConfigError {
     /// A record size outside what the protocol has.
     #[error("records hold {RECORD_BYTES_MIN} to {RECORD_BYTES_MAX} bytes")]
     RecordBytes,
+    /// The transport takes shorter records in than the configuration announces. Give both the same.
+    #[error("the transport takes records of {0} bytes; the configuration announces {1}")]
+    TransportRecordBytes(usize, usize),
     /// Nothing to knock with: the verifier names no key or root.
     #[error("nothing to knock with; give a knock, or a verifier that names a key or root")]
     NoKnock,
@@ -172,6 +175,12 @@ impl Config {
     pub fn as_fallback(mut self) -> Self {
         self.fallback = true;
         self
+    }
+
+    /// Plaintext bytes that this side takes in one record.
+    #[must_use]
+    pub fn record_bytes(&self) -> usize {
+        self.record_bytes.into()
     }
 
     /// Whether a chain of sessions must continue.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions, Receiver, Sender};
 use waxwire::session::{CloseCode, Config, HandshakeError, Refusal, Source};
+use waxwire::transport::framed::Framed;
 use waxwire::transport::memory::{Memory, pair};
 use waxwire::transport::{Direction, Transport};
 use waxwire::{Error, ErrorKind};
@@ -267,6 +268,34 @@ async fn what_does_not_fit_a_record_is_refused_and_the_link_goes_on() {
     echoes(agent, backend).await;
 }
 
+/// A dialer and a listener have their transports take what their configurations announce.
+#[tokio::test]
+async fn records_as_long_as_both_announce_pass_over_sockets() {
+    let announced = 40_000;
+    let config = |config: Config| config.with_record_bytes(announced).unwrap();
+    let dialer = Dialer::new(config(agent_config()));
+    let mut tcp = Listener::tcp("127.0.0.1:0", config(backend_config()), &options()).await.unwrap();
+    let (agent, backend) = tokio::join!(dialer.tcp(tcp.local_address()), tcp.accept());
+    longest_passes(agent.unwrap(), backend.unwrap()).await;
+    let mut websocket =
+        Listener::websocket("127.0.0.1:0", config(backend_config()), &options()).await.unwrap();
+    let url = format!("ws://{}/", websocket.local_address());
+    let (agent, backend) = tokio::join!(dialer.websocket(&url), websocket.accept());
+    longest_passes(agent.unwrap(), backend.unwrap()).await;
+}
+
+/// Found before the first byte, not by the first long record.
+#[tokio::test]
+async fn a_transport_that_takes_less_than_is_announced_is_refused() {
+    let longer = |config: Config| config.with_record_bytes(40_000).unwrap();
+    let (near, far) = tokio::io::duplex(1_000);
+    let dialled = Dialer::new(longer(agent_config())).connect(Framed::new(near)).await;
+    assert_eq!(dialled.unwrap_err().kind(), ErrorKind::Config);
+    let acceptor = Acceptor::new(longer(backend_config()), &options()).unwrap();
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    assert_eq!(place.accept(Framed::new(far)).await.unwrap_err().kind(), ErrorKind::Config);
+}
+
 #[tokio::test]
 async fn handles_speak_with_a_driver_task() {
     let (agent, mut backend) = linked().await;
@@ -378,6 +407,15 @@ async fn link(dialer: &Dialer, acceptor: &Acceptor) -> (Connection<Memory>, Conn
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (agent, backend) = tokio::join!(dialer.connect(near), place.accept(far));
     (agent.unwrap(), backend.unwrap())
+}
+
+async fn longest_passes<T: Transport>(mut agent: Connection<T>, mut backend: Connection<T>) {
+    let payload = vec![7; agent.datagram_bytes()];
+    assert!(payload.len() > 39_000);
+    agent.send(&payload).await.unwrap();
+    assert_eq!(backend.recv().await.unwrap().unwrap(), payload);
+    backend.send(&payload).await.unwrap();
+    assert_eq!(agent.recv().await.unwrap().unwrap(), payload);
 }
 
 async fn echoes<T, U>(mut agent: Connection<T>, mut backend: Connection<U>)
