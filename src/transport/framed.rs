@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
 use super::error::shut_down;
+use super::reading::Reading;
 use super::{Arrival, Transport, TransportError, tcp};
 use crate::header::{HEADER_BYTES, Header, HeaderError, RecordType, TAG_BYTES};
 use crate::limits::{READ_BUFFER_BYTES, RECORD_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
@@ -55,12 +56,6 @@ pub struct Framed<S> {
     writing: Writing,
     record_bytes: usize,
     peer: Option<SocketAddr>,
-}
-
-#[derive(Debug, Eq, PartialEq)]
-enum Reading {
-    Open,
-    Ended,
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -179,11 +174,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for Framed<S> {
         if self.reading == Reading::Ended {
             return Poll::Ready(Ok(Arrival::End));
         }
-        let arrival = ready!(self.poll_next(cx, into));
-        if arrival != Ok(Arrival::Record) {
-            self.reading = Reading::Ended;
-        }
-        Poll::Ready(arrival)
+        let given = self.poll_next(cx, into);
+        self.reading.note(given)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

@@ -15,7 +15,9 @@ use waxwire::limits::{
 use waxwire::transport::framed::{self, Framed};
 use waxwire::transport::{Arrival, Transport, TransportError};
 
-use crate::transport_fixtures::{SHUTDOWNS, Script, Then, close, data, fill, poll, receive, send};
+use crate::transport_fixtures::{
+    SHUTDOWNS, Script, Then, close, data, fill, passes_in_order, poll, receive, send,
+};
 
 /// proto-spec: every pair of cuts through three records, with a pause of the stream at each. The future of a
 /// read is dropped at every pause, so this is also the proof that reading is cancel-safe.
@@ -169,20 +171,7 @@ fn a_slow_socket_holds_the_sender_at_a_bound() {
 #[tokio::test]
 async fn a_slow_reader_gets_everything_in_order() {
     let (near, far) = duplex(100);
-    let (mut near, mut far) = (Framed::new(near), Framed::new(far));
-    let send_all = async {
-        for fill in 0..100 {
-            send(&mut near, data(700, fill)).await.unwrap();
-        }
-        close(&mut near).await.unwrap();
-    };
-    let receive_all = async {
-        for fill in 0..100 {
-            assert_eq!(receive(&mut far).await, Ok(Some(data(700, fill))));
-        }
-        assert_eq!(receive(&mut far).await, Ok(None));
-    };
-    tokio::join!(send_all, receive_all);
+    passes_in_order(Framed::new(near), Framed::new(far)).await;
 }
 
 #[test]

@@ -13,7 +13,9 @@ use waxwire::limits::{
 use waxwire::transport::websocket::{AcceptOptions, WebSocket, accept, client};
 use waxwire::transport::{Transport, TransportError};
 
-use crate::transport_fixtures::{SHUTDOWNS, Script, Then, close, data, fill, poll, receive, send};
+use crate::transport_fixtures::{
+    SHUTDOWNS, Script, Then, close, data, fill, passes_in_order, poll, receive, send,
+};
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
@@ -222,20 +224,8 @@ async fn a_slow_socket_holds_the_sender_at_a_bound() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_everything_in_order() {
-    let (mut near, mut far) = pair(100).await;
-    let send_all = async {
-        for fill in 0..100 {
-            send(&mut near, data(700, fill)).await.unwrap();
-        }
-        close(&mut near).await.unwrap();
-    };
-    let receive_all = async {
-        for fill in 0..100 {
-            assert_eq!(receive(&mut far).await, Ok(Some(data(700, fill))));
-        }
-        assert_eq!(receive(&mut far).await, Ok(None));
-    };
-    tokio::join!(send_all, receive_all);
+    let (near, far) = pair(100).await;
+    passes_in_order(near, far).await;
 }
 
 /// A peer that pings and does not read: pongs are bounded, one poll answers one ping, and a record

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::header::{HEADER_BYTES, Header, TAG_BYTES};
 use crate::limits::{HANDSHAKE_BYTES, READ_BUFFER_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
 use crate::transport::error::shut_down;
+use crate::transport::reading::Reading;
 use crate::transport::{Arrival, Transport, TransportError};
 
 /// The WebSocket subprotocol that a client offers and a server chooses.
@@ -41,12 +42,6 @@ pub struct WebSocket<S> {
     held: Option<Bytes>,
     record_bytes: usize,
     peer: Option<SocketAddr>,
-}
-
-#[derive(Debug, Eq, PartialEq)]
-enum Reading {
-    Open,
-    Ended,
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -162,11 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         if self.reading == Reading::Ended {
             return Poll::Ready(Ok(Arrival::End));
         }
-        let arrival = ready!(self.poll_next(cx, into));
-        if arrival != Ok(Arrival::Record) {
-            self.reading = Reading::Ended;
-        }
-        Poll::Ready(arrival)
+        let given = self.poll_next(cx, into);
+        self.reading.note(given)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
