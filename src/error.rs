@@ -110,7 +110,7 @@ impl fmt::Display for Error {
             ErrorKind::Store => "chain could not be stored",
             ErrorKind::TooLarge => "payload does not fit a record",
             ErrorKind::Tampered => "a record was tampered with; transport dropped",
-            ErrorKind::Detached => "transport ended; the session may be resumed",
+            ErrorKind::Detached => "transport ended without a word from the peer",
             ErrorKind::Closed { .. } => "session is closed",
         };
         f.write_str(what)?;

@@ -98,7 +98,7 @@ pub enum HandshakeError {
     #[error("retry is malformed or came twice")]
     MalformedRetry,
     /// The responder said no. Proves nothing; do what a time-out would make you do.
-    #[error("responder rejected the handshake ({code:?}); retry after {retry_after:?}")]
+    #[error("responder rejected the handshake ({code:?})")]
     Rejected {
         /// What it said.
         code: CloseCode,
