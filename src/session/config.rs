@@ -241,7 +241,7 @@ impl WantsPeer {
             own_knocks: accepted,
             continuity: Continuity::Prefer,
             padding: Padding::None,
-            record_bytes: RECORD_BYTES as u16,
+            record_bytes: u16::try_from(RECORD_BYTES).unwrap_or(u16::MAX),
             fallback: false,
         }
     }

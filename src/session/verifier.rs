@@ -12,7 +12,7 @@ use crate::wire::{self, CredentialKind};
 
 /// Who a peer says it is.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // with the default provider: made once a handshake
+#[allow(clippy::large_enum_variant, reason = "with the default provider: made once a handshake")]
 pub enum Claim {
     /// The holder of a key.
     Key(PublicKey),
