@@ -214,6 +214,7 @@ two_processes() {
     sed 's/^/agent   | /' "$work/agent"
     [ "$status" = 0 ] || fail "echo_agent ended with exit code $status"
     wanted "$work/agent" '^echo: first line' '^echo: second line'
+    wanted "$work/stranger" '^error: handshake failed: '
     wanted "$work/backend" 'is not pinned'
     local key
     for key in "$work/backend.pem" "$work/agent.pem"; do

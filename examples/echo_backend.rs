@@ -3,6 +3,7 @@
 //! `cargo run --example echo_backend -- --listen 127.0.0.1:7400 --key backend.pem --agent SHA256:..`
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use waxwire::runtime::{Connection, Listener, ListenerOptions, seed};
@@ -26,7 +27,17 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).init();
     let options = Options::parse();
     let key = Identity::load_or_create(&options.key, seed()?)?;

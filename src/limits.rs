@@ -2,9 +2,10 @@
 //!
 //! Memory of one session: two sealing contexts a direction (under 1 KiB), the replay window
 //! ([`REPLAY_WINDOW`] bits), one pending rekey (under 5 KiB while it lasts; a responder keeps the last
-//! one's two frames, under 3 KiB); of one connection on top: one record in ([`RECORD_BYTES`]) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each
-//! allocated on first use; before authentication at most [`EARLY_DATA_BYTES`] plus one handshake
-//! record.
+//! one's two frames, under 3 KiB); of one connection on top: one record in ([`RECORD_BYTES`], or what
+//! the configuration announces) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each allocated on
+//! first use; before authentication at most [`EARLY_DATA_BYTES`] plus one handshake record
+//! ([`HANDSHAKE_BYTES`]), and of what the transport holds one record of either kind.
 
 use std::time::Duration;
 
@@ -75,6 +76,9 @@ pub const KEY_FILE_BYTES: usize = 16 * 1024;
 /// Chains that a backend keeps in memory; the stalest is forgotten first.
 pub const CHAINS: usize = 100_000;
 
+/// Peers whose chains a dialer keeps in memory, some 150 bytes each; the stalest is forgotten first.
+pub const DIALLED_CHAINS: usize = 64;
+
 /// Handshakes under way at once.
 pub const HALF_OPEN: usize = 1_024;
 /// Handshakes under way at once from one /24 (IPv4) or /56 (IPv6).
@@ -100,6 +104,9 @@ pub const NOT_SENT_BYTES: u32 = 16 * 1024;
 pub const UPGRADE_BYTES: usize = 8 * 1024;
 /// How long a side that closes waits for its peer to take the news.
 pub const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// How long a connection that finished its handshake waits to be accepted. Nobody drives it
+/// meanwhile, so it is below every span after which its session would have something to do.
+pub const ACCEPT_TIME: Duration = Duration::from_secs(20);
 /// Pause of a listener after the system gave it no connection, for instance for want of
 /// descriptors, so that it does not spin until others end.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

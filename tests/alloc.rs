@@ -1,10 +1,18 @@
 //! What a session allocates: nothing for a record, and for bytes that nobody vouched for no more
 //! than they are worth. A binary of its own, because it counts with the global allocator.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // tests
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test stops where it fails, and its modules are its own"
+)]
 
 #[path = "it/support.rs"]
-#[allow(dead_code)] // the other binary uses all of it
+#[allow(dead_code, reason = "the other binary uses all of it")]
 mod support;
 
 use std::sync::Arc;

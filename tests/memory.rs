@@ -7,10 +7,18 @@
 //! what it moves there, of which this crate knows nothing.
 
 #![cfg(all(target_os = "linux", not(feature = "aws-lc")))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // tests
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test stops where it fails, and its modules are its own"
+)]
 
 #[path = "it/support.rs"]
-#[allow(dead_code)] // the other binary uses all of it
+#[allow(dead_code, reason = "the other binary uses all of it")]
 mod support;
 
 use std::fs::{self, File};

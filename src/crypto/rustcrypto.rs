@@ -1,7 +1,7 @@
 //! The default provider: RustCrypto and dalek, pure Rust.
 
-#![cfg_attr(feature = "aws-lc", allow(dead_code))] // then only the tests compare with it
-#![cfg_attr(fuzzing, allow(dead_code))] // then a mock seals
+#![cfg_attr(feature = "aws-lc", allow(dead_code, reason = "then only the tests compare with it"))]
+#![cfg_attr(fuzzing, allow(dead_code, reason = "then a mock seals"))]
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
@@ -108,7 +108,7 @@ impl Decapsulator {
     /// The expanded key of FIPS 203, for the other provider.
     #[cfg(feature = "aws-lc")]
     pub(super) fn expanded(&self) -> Zeroizing<Vec<u8>> {
-        #[allow(deprecated)] // AWS-LC imports no other form
+        #[allow(deprecated, reason = "AWS-LC imports no other form")]
         let expanded = ml_kem::ExpandedKeyEncoding::to_expanded_bytes(&*self.0);
         Zeroizing::new(expanded.as_slice().to_vec())
     }

@@ -19,7 +19,7 @@ use crate::wire::{
 };
 
 /// The body of a target.
-pub type Body = fn(&[u8]);
+pub(super) type Body = fn(&[u8]);
 
 /// Every target and its body. `fuzz/fuzz_targets` and `fuzz/corpus` have the same names.
 pub const TARGETS: [(&str, Body); 9] = [

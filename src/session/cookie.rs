@@ -54,7 +54,7 @@ impl std::fmt::Debug for CookieKey {
 }
 
 fn bucket(now: UnixTime) -> u32 {
-    (now.as_secs() / COOKIE_TIME.as_secs()) as u32
+    u32::try_from(now.as_secs() / COOKIE_TIME.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

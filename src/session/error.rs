@@ -7,9 +7,12 @@ use super::credential::CredentialError;
 use super::verifier::Refusal;
 use super::window::Stale;
 use crate::crypto::{ExchangeError, KeyError};
-use crate::header::{Header, HeaderError, RecordType, TAG_BYTES};
+use crate::header::{Header, HeaderError, RecordType};
 use crate::ids::LinkId;
 use crate::wire::{CloseCode, FrameError, Malformed, Reject};
+
+/// Bytes of a REJECT's body.
+const REJECT_BYTES: u16 = 16;
 
 /// Why a handshake failed. Nothing is left to continue; no state was changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -98,7 +101,7 @@ pub enum HandshakeError {
     #[error("retry is malformed or came twice")]
     MalformedRetry,
     /// The responder said no. Proves nothing; do what a time-out would make you do.
-    #[error("responder rejected the handshake ({code:?}); retry after {retry_after:?}")]
+    #[error("responder rejected the handshake ({code:?})")]
     Rejected {
         /// What it said.
         code: CloseCode,
@@ -140,7 +143,7 @@ impl HandshakeError {
             _ => (CloseCode::Refused, 0),
         };
         let mut out = bytes::BytesMut::with_capacity(40);
-        let header = Header::handshake(RecordType::Reject, link, TAG_BYTES as u16);
+        let header = Header::handshake(RecordType::Reject, link, REJECT_BYTES);
         out.extend_from_slice(&header.encode());
         Reject { code, retry_after_ms }.encode(&mut out);
         out.first_chunk().copied()
