@@ -31,12 +31,16 @@ const MASK: u8 = 0xa5;
 /// A secret to search for, masked, so that the search does not find itself.
 struct Needle {
     name: &'static str,
-    masked: [u8; 32],
+    masked: Vec<u8>,
 }
 
 impl Needle {
-    fn new(name: &'static str, secret: [u8; 32]) -> Self {
-        Self { name, masked: secret.map(|byte| byte ^ MASK) }
+    fn new<const N: usize>(name: &'static str, secret: [u8; N]) -> Self {
+        Self { name, masked: secret.map(|byte| byte ^ MASK).to_vec() }
+    }
+
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        std::array::from_fn(|at| self.masked[at] ^ MASK)
     }
 }
 
@@ -63,19 +67,19 @@ fn check(mut pair: Box<Pair>, needles: &[Needle]) {
     let iv = needles.iter().find(|needle| needle.name == "agent's nonce base").unwrap();
     let (front, body) = record.split_at_mut(HEADER_BYTES);
     let (text, tag) = body.split_at_mut(body.len() - 16);
-    let nonce: [u8; 12] = std::array::from_fn(|at| iv.masked[at] ^ MASK);
-    let cipher = ChaCha20Poly1305::new(&key.masked.map(|byte| byte ^ MASK).into());
+    let mut nonce: [u8; 12] = iv.bytes();
+    nonce[11] ^= front[23];
+    let cipher = ChaCha20Poly1305::new(&key.bytes().into());
     let tag: &[u8; 16] = (&*tag).try_into().unwrap();
-    let nonce = [&nonce[..11], &[nonce[11] ^ front[23]]].concat();
-    let nonce: &[u8; 12] = nonce[..].try_into().unwrap();
     cipher
-        .decrypt_inout_detached(nonce.into(), front, text.into(), tag.into())
+        .decrypt_inout_detached((&nonce).into(), front, text.into(), tag.into())
         .expect("the test derives the session's own key");
     assert_eq!(&text[4..], b"proves the key");
     drop(cipher);
 
     let alive = found(needles);
-    for name in ["agent's key", "agent's traffic secret", "exporter", "chain"] {
+    for name in ["agent's key", "agent's traffic secret", "agent's nonce base", "exporter", "chain"]
+    {
         assert!(alive.iter().any(|found| found.starts_with(name)), "{name} not in {alive:?}");
     }
 }
@@ -98,10 +102,8 @@ fn needles(binding: [u8; 32]) -> Vec<Needle> {
     let master = extract(&expand::<32>(&handshake, "derived", b""), &[0; 32]);
     let agents = expand(&master, "i ap", &binding);
     let backends = expand(&master, "r ap", &binding);
-    let mut iv = [0; 32];
-    iv[..12].copy_from_slice(&expand::<12>(&agents, "iv", b""));
     vec![
-        Needle::new("identity", expand(&seed(AGENT), "identity", b"")),
+        Needle::new::<32>("identity", expand(&seed(AGENT), "identity", b"")),
         Needle::new("ephemeral of the agent", agent.to_bytes()),
         Needle::new("ephemeral of the backend", backend.to_bytes()),
         Needle::new("shared secret", shared),
@@ -109,12 +111,13 @@ fn needles(binding: [u8; 32]) -> Vec<Needle> {
         Needle::new("master secret", master),
         Needle::new("agent's traffic secret", agents),
         Needle::new("backend's traffic secret", backends),
-        Needle::new("agent's key", expand(&agents, "key", b"")),
-        Needle::new("backend's key", expand(&backends, "key", b"")),
-        Needle::new("exporter", expand(&master, "exp", &binding)),
-        Needle::new("chain", expand(&master, "chain", &binding)),
-        Needle::new("rekey secret", expand(&master, "derived", b"")),
-        Needle::new("agent's nonce base", iv),
+        Needle::new::<32>("agent's key", expand(&agents, "key", b"")),
+        Needle::new::<32>("backend's key", expand(&backends, "key", b"")),
+        Needle::new::<12>("agent's nonce base", expand(&agents, "iv", b"")),
+        Needle::new::<12>("backend's nonce base", expand(&backends, "iv", b"")),
+        Needle::new::<32>("exporter", expand(&master, "exp", &binding)),
+        Needle::new::<32>("chain", expand(&master, "chain", &binding)),
+        Needle::new::<32>("rekey secret", expand(&master, "derived", b"")),
     ]
 }
 
@@ -134,8 +137,7 @@ fn expand<const N: usize>(secret: &[u8; 32], label: &str, context: &[u8]) -> [u8
     out
 }
 
-/// The needles of which a half is in memory, and where. A nonce base is public where the position
-/// is, so it only proves the keys.
+/// The needles of which a half is in memory, and where; of a nonce base, which is short, all.
 fn found(needles: &[Needle]) -> Vec<String> {
     let memory = File::open("/proc/self/mem").unwrap();
     let mut found = Vec::new();
@@ -144,8 +146,8 @@ fn found(needles: &[Needle]) -> Vec<String> {
         if memory.read_exact_at(&mut bytes, range.start as u64).is_err() {
             continue;
         }
-        for needle in needles.iter().filter(|needle| needle.name != "agent's nonce base") {
-            for half in needle.masked.as_chunks::<16>().0 {
+        for needle in needles {
+            for half in needle.masked.chunks(16) {
                 if let Some(at) = position(&bytes, half) {
                     found.push(format!("{} at {:#x} in {name}", needle.name, range.start + at));
                 }
@@ -158,12 +160,12 @@ fn found(needles: &[Needle]) -> Vec<String> {
     found
 }
 
-fn position(bytes: &[u8], masked: &[u8; 16]) -> Option<usize> {
+fn position(bytes: &[u8], masked: &[u8]) -> Option<usize> {
     let first = masked[0] ^ MASK;
     let mut from = 0;
     while let Some(at) = memchr(first, &bytes[from..]) {
         let at = from + at;
-        let candidate = bytes.get(at..at + 16)?;
+        let candidate = bytes.get(at..at + masked.len())?;
         if candidate.iter().zip(masked).all(|(byte, masked)| byte ^ MASK == *masked) {
             return Some(at);
         }

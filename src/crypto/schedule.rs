@@ -7,21 +7,21 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 const PREFIX: &[u8] = b"waxwire/1 ";
 const MAX_OUTPUT: usize = 255 * 32;
 
-/// Thirty-two secret bytes. Wiped on drop, never printed, never copied by accident. On the heap, so
-/// that moving what holds it (out of a box, say) leaves no copy of it behind.
-pub(crate) struct Secret(Box<[u8; 32]>);
+/// Secret bytes, 32 unless it says otherwise. Wiped on drop, never printed, never copied by accident.
+/// On the heap, so that moving what holds it (out of a box, say) leaves no copy of it behind.
+pub(crate) struct Secret<const N: usize = 32>(Box<[u8; N]>);
 
 /// Keying material of a length that HKDF cannot give.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("keying material is limited to 8160 bytes under a label of 1 to 245")]
 pub struct ExportError;
 
-impl Secret {
-    pub(crate) fn new(bytes: [u8; 32]) -> Self {
+impl<const N: usize> Secret<N> {
+    pub(crate) fn new(bytes: [u8; N]) -> Self {
         Self(Box::new(bytes))
     }
 
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; N] {
         &self.0
     }
 
@@ -29,16 +29,23 @@ impl Secret {
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }
+}
 
+impl Secret {
     /// The secret that `label` names under this one.
     pub(crate) fn derive(&self, label: &str, context: &[u8]) -> Self {
-        let mut secret = Self::new([0; 32]);
+        self.derive_sized(label, context)
+    }
+
+    /// The same, of another length.
+    pub(crate) fn derive_sized<const N: usize>(&self, label: &str, context: &[u8]) -> Secret<N> {
+        let mut secret = Secret::new([0; N]);
         let done = self.expand(label, context, &mut *secret.0);
         assert!(done.is_ok(), "a label or context of our own is too long");
         secret
     }
 
-    /// Bytes that `label` names under this secret: public ids, nonces and keys for others' types.
+    /// Bytes that `label` names under this secret: public ids, and keys for others' types.
     pub(crate) fn derive_bytes<const N: usize>(&self, label: &str, context: &[u8]) -> [u8; N] {
         let mut out = [0; N];
         let done = self.expand(label, context, &mut out);
@@ -72,15 +79,15 @@ impl Secret {
     }
 }
 
-impl Drop for Secret {
+impl<const N: usize> Drop for Secret<N> {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl ZeroizeOnDrop for Secret {}
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
 
-impl std::fmt::Debug for Secret {
+impl<const N: usize> std::fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
@@ -144,8 +151,8 @@ mod tests {
         ] {
             assert_eq!(hex::encode(secret.derive(label, b"").bytes()), expected);
         }
-        let iv: [u8; 12] = secret.derive_bytes("iv", b"");
-        assert_eq!(hex::encode(iv), "1ce633e90a622525671baf0c");
+        let iv: Secret<12> = secret.derive_sized("iv", b"");
+        assert_eq!(hex::encode(iv.bytes()), "1ce633e90a622525671baf0c");
     }
 
     /// proto-spec [H-14], and the bounds of XL (01-terms, 1.4).

@@ -7,6 +7,7 @@ use super::error::OpenError;
 use super::event::Event;
 use super::sealed::{Phase, Session};
 use super::side::Side;
+use crate::crypto::Secret;
 use crate::header::Header;
 use crate::ids::Generation;
 use crate::time::Instant;
@@ -105,7 +106,7 @@ impl Session {
             }
             Frame::Accept { generation, resumed, reset_token, .. } => {
                 self.phase = Phase::Open;
-                self.reset_token = Some(reset_token);
+                self.reset_token = Some(Secret::new(reset_token));
                 let generation = Generation(generation);
                 self.events.push(Event::Accepted { generation, resumed });
             }

@@ -180,7 +180,7 @@ impl Session {
     /// A responder that lost the session says so with the token it gave. A wrong one is noise.
     fn hear_no_session(&mut self, body: &[u8]) {
         let Ok(NoSession { token }) = NoSession::decode(body) else { return };
-        if self.reset_token.is_some_and(|given| same(&given, &token)) {
+        if self.reset_token.as_ref().is_some_and(|given| same(given.bytes(), &token)) {
             self.phase = Phase::Closed;
             self.events.push(Event::SessionLost);
         }

@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 struct Key {
     sealing: Sealing,
-    iv: [u8; 12],
+    iv: Secret<12>,
 }
 
 impl Key {

@@ -49,7 +49,7 @@ pub struct Session {
     pub(super) phase: Phase,
     pub(super) resumed: bool,
     /// What the responder would say to show that it lost the session.
-    pub(super) reset_token: Option<[u8; 16]>,
+    pub(super) reset_token: Option<Secret<16>>,
     pub(super) forgeries: u64,
     pub(super) heard: Instant,
     pub(super) wall: Now,
@@ -87,7 +87,7 @@ impl Session {
         config: Arc<Config>,
         opening: Opening,
         keys: SessionKeys,
-        accept: Option<(Generation, [u8; 16])>,
+        accept: Option<(Generation, Secret<16>)>,
         now: Now,
     ) -> Self {
         let (session, resumed) = (keys.id.0, opening.resumed);

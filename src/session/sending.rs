@@ -18,7 +18,7 @@ enum Proof {
 /// Keys and counters of the outgoing direction.
 pub(super) struct Sending {
     sealing: Sealing,
-    iv: [u8; 12],
+    iv: Secret<12>,
     secret: Secret,
     epoch: u32,
     seq: u64,
@@ -159,14 +159,14 @@ impl Sending {
 }
 
 /// The cipher and the nonce base of an epoch.
-pub(super) fn keyed(secret: &Secret) -> (Sealing, [u8; 12]) {
-    (Sealing::new(&secret.derive("key", b"")), secret.derive_bytes("iv", b""))
+pub(super) fn keyed(secret: &Secret) -> (Sealing, Secret<12>) {
+    (Sealing::new(&secret.derive("key", b"")), secret.derive_sized("iv", b""))
 }
 
 /// The nonce of a position: the position, behind four zeros, added to the base without carry.
 #[inline]
-pub(super) fn nonce(iv: &[u8; 12], seq: u64) -> [u8; 12] {
-    let [a, b, c, d, rest @ ..] = *iv;
+pub(super) fn nonce(iv: &Secret<12>, seq: u64) -> [u8; 12] {
+    let [a, b, c, d, rest @ ..] = *iv.bytes();
     let [e, f, g, h, i, j, k, l] = (u64::from_be_bytes(rest) ^ seq).to_be_bytes();
     [a, b, c, d, e, f, g, h, i, j, k, l]
 }
@@ -202,10 +202,10 @@ mod tests {
     #[test]
     fn the_nonce_is_the_position_added_to_the_base() {
         let (_, iv) = keyed(&Secret::new([0x22; 32]));
-        assert_eq!(hex::encode(iv), "1ce633e90a622525671baf0c");
+        assert_eq!(hex::encode(iv.bytes()), "1ce633e90a622525671baf0c");
         assert_eq!(hex::encode(nonce(&iv, 7)), "1ce633e90a622525671baf0b");
-        assert_eq!(nonce(&iv, 0), iv);
-        let high = nonce(&[0xff; 12], 0x0102_0304_0506_0708);
+        assert_eq!(nonce(&iv, 0), *iv.bytes());
+        let high = nonce(&Secret::new([0xff; 12]), 0x0102_0304_0506_0708);
         assert_eq!(hex::encode(high), "fffffffffefdfcfbfaf9f8f7");
     }
 
