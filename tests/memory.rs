@@ -1,4 +1,4 @@
-//! What is left of secrets in this process's memory after a session is dropped. A binary of its own
+//! What is left of secrets in this process's memory after a session is closed, or dropped. A binary of its own
 //! with one test, so that nothing else holds the same secrets.
 //!
 //! The test knows every secret, because it derives them from the seeds as proto-spec 03 does, and
@@ -15,6 +15,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
@@ -22,9 +23,10 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use waxwire::Suite;
 use waxwire::header::HEADER_BYTES;
+use waxwire::session::CloseCode;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use crate::support::{AGENT, Pair, agent_config, backend_config, pair_of, sealed, start};
+use crate::support::{AGENT, Pair, agent_config, backend_config, deliver, pair_of, sealed, start};
 
 const MASK: u8 = 0xa5;
 
@@ -82,6 +84,14 @@ fn check(mut pair: Box<Pair>, needles: &[Needle]) {
     {
         assert!(alive.iter().any(|found| found.starts_with(name)), "{name} not in {alive:?}");
     }
+
+    // A close erases all but what outlives a session by design, though both ends are still there.
+    pair.agent.close(CloseCode::Normal, Duration::ZERO);
+    deliver(&mut pair.agent, &mut pair.backend, start().instant);
+    assert!(pair.agent.is_closed() && pair.backend.is_closed());
+    let mut left = found(needles);
+    left.retain(|found| !found.starts_with("chain") && !found.starts_with("identity"));
+    assert!(left.is_empty(), "still in memory after a close: {left:?}");
 }
 
 /// On the heap, as a driver's task holds it.

@@ -11,10 +11,17 @@ const MAX_OUTPUT: usize = 255 * 32;
 /// On the heap, so that moving what holds it (out of a box, say) leaves no copy of it behind.
 pub(crate) struct Secret<const N: usize = 32>(Box<[u8; N]>);
 
-/// Keying material of a length that HKDF cannot give.
+/// Why there is no keying material.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("keying material is limited to 8160 bytes under a label of 1 to 245")]
-pub struct ExportError;
+#[non_exhaustive]
+pub enum ExportError {
+    /// A length that HKDF cannot give.
+    #[error("keying material is limited to 8160 bytes under a label of 1 to 245")]
+    Length,
+    /// The session is over, and what it could be derived from is erased.
+    #[error("session is closed; its secrets are erased")]
+    Erased,
+}
 
 impl<const N: usize> Secret<N> {
     pub(crate) fn new(bytes: [u8; N]) -> Self {
@@ -61,11 +68,12 @@ impl Secret {
         out: &mut [u8],
     ) -> Result<(), ExportError> {
         if out.len() > MAX_OUTPUT {
-            return Err(ExportError);
+            return Err(ExportError::Length);
         }
-        let length = u16::try_from(out.len()).map_err(|_| ExportError)?;
-        let label_length = u8::try_from(PREFIX.len() + label.len()).map_err(|_| ExportError)?;
-        let context_length = u8::try_from(context.len()).map_err(|_| ExportError)?;
+        let length = u16::try_from(out.len()).map_err(|_| ExportError::Length)?;
+        let label_length =
+            u8::try_from(PREFIX.len() + label.len()).map_err(|_| ExportError::Length)?;
+        let context_length = u8::try_from(context.len()).map_err(|_| ExportError::Length)?;
         let info: [&[u8]; 6] = [
             &length.to_be_bytes(),
             &[label_length],
@@ -74,8 +82,8 @@ impl Secret {
             &[context_length],
             context,
         ];
-        let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).map_err(|_| ExportError)?;
-        hkdf.expand_multi_info(&info, out).map_err(|_| ExportError)
+        let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).map_err(|_| ExportError::Length)?;
+        hkdf.expand_multi_info(&info, out).map_err(|_| ExportError::Length)
     }
 }
 
@@ -168,10 +176,10 @@ mod tests {
         };
         assert_eq!(expand("", b"", 0), Ok(()));
         assert_eq!(expand(&label[..245], &context[..255], 8_160), Ok(()));
-        assert_eq!(expand("l", b"", 8_161), Err(ExportError));
-        assert_eq!(expand("l", b"", 65_536), Err(ExportError));
-        assert_eq!(expand(&label, b"", 1), Err(ExportError));
-        assert_eq!(expand("l", &context, 1), Err(ExportError));
+        assert_eq!(expand("l", b"", 8_161), Err(ExportError::Length));
+        assert_eq!(expand("l", b"", 65_536), Err(ExportError::Length));
+        assert_eq!(expand(&label, b"", 1), Err(ExportError::Length));
+        assert_eq!(expand("l", &context, 1), Err(ExportError::Length));
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Session {
             }
             Frame::Close { code, retry_after_ms } => {
                 let retry_after = Duration::from_millis(retry_after_ms.into());
-                self.phase = Phase::Closed;
+                self.finish();
                 self.events.push(Event::ClosedByPeer { code, retry_after });
             }
             Frame::GoAway { retry_after_ms, spread_ms } => {

@@ -99,7 +99,7 @@ impl Session {
         now: Instant,
         record: &'r mut [u8],
     ) -> Result<Opened<'r>, OpenError> {
-        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+        if self.is_over() {
             return Err(OpenError::Closed);
         }
         let opened = self.open_data(now, record);
@@ -181,7 +181,7 @@ impl Session {
     fn hear_no_session(&mut self, body: &[u8]) {
         let Ok(NoSession { token }) = NoSession::decode(body) else { return };
         if self.reset_token.as_ref().is_some_and(|given| same(given.bytes(), &token)) {
-            self.phase = Phase::Closed;
+            self.finish();
             self.events.push(Event::SessionLost);
         }
     }

@@ -46,7 +46,7 @@ impl Session {
         now: Instant,
         out: &'a mut BytesMut,
     ) -> Result<RecordWriter<'a>, SealError> {
-        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+        if self.is_over() {
             return Err(SealError::Closed);
         }
         if self.sending.is_at_last() {
@@ -94,7 +94,7 @@ impl Session {
             Err(_) => return false,
         }
         if self.phase == Phase::Closing {
-            self.phase = Phase::Closed;
+            self.finish();
         }
         true
     }

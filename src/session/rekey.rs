@@ -23,7 +23,8 @@ use crate::wire::{CloseCode, FrameError, FrameKind, RekeyFrame, begin_frame, put
 /// Key exchanges in band: the one under way, and when the next is due.
 pub(super) struct Rekey {
     side: Side,
-    root: Secret,
+    /// None once it is erased.
+    root: Option<Secret>,
     transcript: Digest,
     stage: Stage,
     /// The last exchange a responder answered, to answer its repetition alike.
@@ -63,7 +64,7 @@ impl Rekey {
     pub(super) fn new(side: Side, root: Secret, transcript: Digest, now: Instant) -> Self {
         Self {
             side,
-            root,
+            root: Some(root),
             transcript,
             stage: Stage::Idle,
             answered: None,
@@ -72,6 +73,12 @@ impl Rekey {
             finished: None,
             wish: Wish::None,
         }
+    }
+
+    /// No exchange begins or ends any more.
+    pub(super) fn erase(&mut self) {
+        (self.root, self.stage, self.answered) = (None, Stage::Idle, None);
+        self.wish = Wish::None;
     }
 
     /// Counts plaintext that was sealed or opened.
@@ -129,6 +136,9 @@ impl Session {
     /// Spends entropy on the key exchange that [`Event::WantsSeed`] asked for. Without one under
     /// way, an initiator begins one.
     pub fn provide_seed(&mut self, now: Instant, seed: &Seed) {
+        if self.is_over() {
+            return;
+        }
         match std::mem::replace(&mut self.rekey.stage, Stage::Idle) {
             Stage::Idle if self.side == Side::Initiator => self.offer_rekey(now, seed),
             Stage::Asked { frame, share } => self.answer_rekey(frame, &share, seed),
@@ -139,6 +149,7 @@ impl Session {
     /// Wants fresh keys soon: an initiator begins, a responder asks the initiator to.
     pub fn request_rekey(&mut self) {
         match self.side {
+            _ if self.is_over() => {}
             Side::Initiator => self.rekey.want(),
             Side::Responder => self.control.rekey_request = true,
         }
@@ -173,7 +184,8 @@ impl Session {
         };
         let response = self.signed_frame(FrameKind::RekeyResponse, &share, &[&request]);
         let transcript = hash(&[&self.rekey.transcript.0, &request, &response]);
-        let keys = RekeyedKeys::new(&self.rekey.root, &shared, transcript);
+        let Some(root) = &self.rekey.root else { return };
+        let keys = RekeyedKeys::new(root, &shared, transcript);
         self.receiving.rekey(keys.traffic(Side::Initiator));
         self.sending.hold();
         self.control.rekey = Some(response.clone());
@@ -201,7 +213,7 @@ impl Session {
         if frame.share.len() != self.suite.offer_bytes() {
             return Err(FrameError::BadShare(FrameKind::Rekey as u8));
         }
-        if self.is_repeated(frame) || self.is_over(frame) {
+        if self.is_repeated(frame) || self.is_late(frame) {
             return Ok(true);
         }
         let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
@@ -224,7 +236,7 @@ impl Session {
             }
             return;
         }
-        if self.is_over(frame) {
+        if self.is_late(frame) {
             return;
         }
         let statement = rekey_statement(&self.rekey.transcript, &[], frame.signed);
@@ -248,16 +260,16 @@ impl Session {
             return Err(FrameError::BadShare(FrameKind::RekeyResponse as u8));
         }
         let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
-        Ok(next || self.is_over(frame))
+        Ok(next || self.is_late(frame))
     }
 
     /// Whether a frame belongs to an exchange that is over: a copy that others overtook.
-    fn is_over(&self, frame: &RekeyFrame<'_>) -> bool {
+    fn is_late(&self, frame: &RekeyFrame<'_>) -> bool {
         frame.epoch <= self.receiving.epoch()
     }
 
     pub(super) fn hear_rekey_response(&mut self, frame: &RekeyFrame<'_>) -> Result<(), OpenError> {
-        if self.is_over(frame) {
+        if self.is_late(frame) {
             return Ok(());
         }
         let Stage::Offered { frame: request, .. } = &self.rekey.stage else {
@@ -275,7 +287,8 @@ impl Session {
         let kind = FrameKind::RekeyResponse as u8;
         let shared = offer.complete(frame.share).map_err(|_| FrameError::BadShare(kind))?;
         let transcript = hash(&[&self.rekey.transcript.0, &request, frame.whole]);
-        let keys = RekeyedKeys::new(&self.rekey.root, &shared, transcript);
+        let Some(root) = &self.rekey.root else { return Ok(()) };
+        let keys = RekeyedKeys::new(root, &shared, transcript);
         self.receiving.rekey(keys.traffic(Side::Responder));
         self.switch(keys.traffic(Side::Initiator));
         self.rekey.stage = Stage::Agreed(Box::new(keys));
@@ -290,7 +303,7 @@ impl Session {
         if self.side == Side::Responder {
             self.switch(keys.traffic(Side::Responder));
         }
-        self.rekey.root = keys.rekey;
+        self.rekey.root = Some(keys.rekey);
         self.rekey.transcript = keys.transcript;
         (self.rekey.bytes, self.rekey.since) = (0, now);
         self.rekey.finished = Some(now);
@@ -329,6 +342,10 @@ impl Rekey {
 
     /// What a thief has to guess the next root with: this root, and the transcript.
     pub(super) fn dangerous_root(&self) -> (Secret, Digest) {
-        (self.root.duplicate(), self.transcript)
+        (self.root.as_ref().expect("a root").duplicate(), self.transcript)
+    }
+
+    pub(super) fn dangerous_is_erased(&self) -> bool {
+        self.root.is_none() && self.answered.is_none() && matches!(self.stage, Stage::Idle)
     }
 }

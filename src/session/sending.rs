@@ -15,11 +15,26 @@ enum Proof {
     Given,
 }
 
-/// Keys and counters of the outgoing direction.
-pub(super) struct Sending {
+/// The key of an epoch, and what the next one is made from.
+struct Keys {
     sealing: Sealing,
     iv: Secret<12>,
     secret: Secret,
+    /// The secret of the epoch after this one, if a rekey set it.
+    rekeyed: Option<Secret>,
+}
+
+impl Keys {
+    fn new(secret: Secret) -> Self {
+        let (sealing, iv) = keyed(&secret);
+        Self { sealing, iv, secret, rekeyed: None }
+    }
+}
+
+/// Keys and counters of the outgoing direction.
+pub(super) struct Sending {
+    /// None once they are erased.
+    keys: Option<Keys>,
     epoch: u32,
     seq: u64,
     /// Records sealed in this epoch.
@@ -27,8 +42,6 @@ pub(super) struct Sending {
     /// When the first of them was.
     since: Option<Instant>,
     proof: Proof,
-    /// The secret of the epoch after this one, if a rekey set it.
-    rekeyed: Option<Secret>,
     /// A rekey under way holds the epoch.
     held: bool,
 }
@@ -42,19 +55,20 @@ pub(super) enum Announcement {
 
 impl Sending {
     pub(super) fn new(secret: Secret) -> Self {
-        let (sealing, iv) = keyed(&secret);
         Self {
-            sealing,
-            iv,
-            secret,
+            keys: Some(Keys::new(secret)),
             epoch: 0,
             seq: 0,
             records: 0,
             since: None,
             proof: Proof::Missing,
-            rekeyed: None,
             held: false,
         }
+    }
+
+    /// Nothing is sealed any more.
+    pub(super) fn erase(&mut self) {
+        self.keys = None;
     }
 
     pub(super) fn epoch(&self) -> u32 {
@@ -98,7 +112,9 @@ impl Sending {
 
     /// The next record goes into the next epoch, under `secret`.
     pub(super) fn rekey(&mut self, secret: Secret) {
-        self.rekeyed = Some(secret);
+        if let Some(keys) = &mut self.keys {
+            keys.rekeyed = Some(secret);
+        }
     }
 
     /// Called before each record: steps into the next epoch if it is time, and says what the record
@@ -107,14 +123,15 @@ impl Sending {
         let worn = self.records >= EPOCH_RECORDS
             || self.since.is_some_and(|since| now.since(since) >= EPOCH_TIME);
         let proven = self.proof == Proof::Given;
-        let last = self.epoch == u32::MAX;
-        if let Some(secret) = self.rekeyed.take_if(|_| !last) {
-            // A rekey's answer was sealed after its question was opened: that proves this epoch.
-            self.held = false;
-            self.step(secret);
-        } else if worn && proven && !self.held && !last {
-            let secret = self.secret.derive("upd", b"");
-            self.step(secret);
+        if let (Some(keys), Some(next)) = (&mut self.keys, self.epoch.checked_add(1)) {
+            if let Some(secret) = keys.rekeyed.take() {
+                // A rekey's answer was sealed after its question was opened: that proves this epoch.
+                self.held = false;
+                self.step(next, secret);
+            } else if worn && proven && !self.held {
+                let secret = keys.secret.derive("upd", b"");
+                self.step(next, secret);
+            }
         }
         let unproven = self.proof == Proof::Missing;
         if self.epoch > 0 && unproven && self.records.is_multiple_of(EPOCH_REMIND_RECORDS) {
@@ -124,10 +141,9 @@ impl Sending {
         }
     }
 
-    fn step(&mut self, secret: Secret) {
-        let (sealing, iv) = keyed(&secret);
-        (self.sealing, self.iv, self.secret) = (sealing, iv, secret);
-        self.epoch += 1;
+    fn step(&mut self, epoch: u32, secret: Secret) {
+        self.keys = Some(Keys::new(secret));
+        self.epoch = epoch;
         self.records = 0;
         self.since = None;
         self.proof = Proof::Missing;
@@ -154,7 +170,10 @@ impl Sending {
         self.seq = seq + 1;
         self.records += 1;
         self.since.get_or_insert(now);
-        self.sealing.seal(&nonce(&self.iv, seq), front, text)
+        let Some(keys) = &self.keys else {
+            unreachable!("a closed session begins no record");
+        };
+        keys.sealing.seal(&nonce(&keys.iv, seq), front, text)
     }
 }
 
@@ -175,7 +194,11 @@ pub(super) fn nonce(iv: &Secret<12>, seq: u64) -> [u8; 12] {
 impl Sending {
     /// What a thief of this process's memory has of this direction.
     pub(super) fn dangerous_secret(&self) -> Secret {
-        self.secret.duplicate()
+        self.keys.as_ref().expect("keys").secret.duplicate()
+    }
+
+    pub(super) fn dangerous_is_erased(&self) -> bool {
+        self.keys.is_none()
     }
 
     /// The position of the next record.
@@ -315,7 +338,10 @@ mod tests {
         sending.acknowledge(1);
         sending.prepare(START);
         assert_eq!(sending.epoch(), 2);
-        assert_eq!(sending.secret.bytes(), Secret::new([2; 32]).derive("upd", b"").bytes());
+        assert_eq!(
+            sending.dangerous_secret().bytes(),
+            Secret::new([2; 32]).derive("upd", b"").bytes()
+        );
     }
 
     /// proto-spec [S-2], [S-3].
