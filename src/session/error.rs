@@ -264,11 +264,14 @@ pub enum RefreshError {
     Refused(Refusal),
 }
 
-/// Why a key exchange in band came to nothing. The keys in use stay in use.
+/// Why a key exchange in band came to nothing. The keys in use stay in use, unless it says otherwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RekeyError {
     /// The session's peer did not sign it.
     #[error("rekey is not signed by the peer")]
     BadSignature,
+    /// One direction is in the last epoch there is. The session ends; handshake again.
+    #[error("epochs are used up; a new handshake is needed")]
+    EpochExhausted,
 }

@@ -23,7 +23,7 @@ pub enum Event {
     WantsSeed,
     /// Fresh keys are agreed on; what leaked before no longer opens anything after.
     Rekeyed,
-    /// A key exchange failed; the keys in use stay in use.
+    /// A key exchange failed; the keys in use stay in use, unless the error says otherwise.
     RekeyFailed(RekeyError),
     /// The peer presented a new credential.
     CredentialRefreshed,

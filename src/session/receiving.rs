@@ -75,6 +75,11 @@ impl Receiving {
         self.epoch
     }
 
+    /// The epoch after this one, unless this is the last.
+    pub(super) fn next_epoch(&self) -> Option<u32> {
+        self.epoch.checked_add(1)
+    }
+
     /// The peer's next epoch is under `secret`.
     pub(super) fn rekey(&mut self, secret: Secret) {
         if let Some(keys) = &mut self.keys {
@@ -134,7 +139,7 @@ impl Receiving {
             self.admit(seq, judge)?;
             return Ok(Moved::No);
         }
-        if Some(header.epoch) != self.epoch.checked_add(1) {
+        if Some(header.epoch) != self.next_epoch() {
             return Err(OpenError::EpochUnknown);
         }
         self.window.check(seq)?;
@@ -180,6 +185,11 @@ impl Receiving {
 
 #[cfg(test)]
 impl Receiving {
+    /// As if every epoch before `epoch` had been opened in.
+    pub(super) fn dangerous_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
+    }
+
     pub(super) fn dangerous_is_erased(&self) -> bool {
         self.keys.is_none()
     }
@@ -297,6 +307,26 @@ mod tests {
         let header = Header { epoch: 0, ..header };
         let read = open_as(&mut receiving, START, &header, &record, |_| true);
         assert_eq!(read.err(), Some(OpenError::EpochUnknown));
+    }
+
+    /// proto-spec: nor is there one behind the last.
+    #[test]
+    fn the_last_epoch_has_none_behind_it() {
+        let (mut sender, mut receiving) = pair();
+        sender.sending.dangerous_epoch(u32::MAX - 1);
+        receiving.dangerous_epoch(u32::MAX - 1);
+        sender.step();
+        let record = sender.record(b"last");
+        assert_eq!(open(&mut receiving, START, &record), Ok((Moved::Stepped, b"last".to_vec())));
+        assert_eq!((receiving.epoch(), receiving.next_epoch()), (u32::MAX, None));
+        sender.step();
+        let record = sender.record(b"still in it");
+        assert_eq!(refusal(&mut receiving, &record), None);
+        for epoch in [0, 1, u32::MAX - 2] {
+            let header = Header { epoch, ..Header::decode(&record).expect("a header") };
+            let read = open_as(&mut receiving, START, &header, &record, |_| true);
+            assert_eq!(read.err(), Some(OpenError::EpochUnknown), "{epoch}");
+        }
     }
 
     /// proto-spec: by time.

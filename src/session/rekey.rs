@@ -169,8 +169,9 @@ impl Session {
     }
 
     fn offer_rekey(&mut self, now: Instant, seed: &Seed) {
+        let Some(epoch) = self.epoch_to_rekey() else { return self.run_out_of_epochs() };
         let offer = Box::new(Offer::new(self.suite, seed));
-        let frame = self.signed_frame(FrameKind::Rekey, offer.share(), &[]);
+        let frame = self.signed_frame(FrameKind::Rekey, epoch, offer.share(), &[]);
         self.sending.hold();
         self.control.rekey = Some(frame.clone());
         self.rekey.wish = Wish::None;
@@ -179,10 +180,11 @@ impl Session {
 
     fn answer_rekey(&mut self, request: Bytes, offered: &[u8], seed: &Seed) {
         self.rekey.wish = Wish::None;
+        let Some(epoch) = self.epoch_to_rekey() else { return self.run_out_of_epochs() };
         let Ok(Answer { share, shared }) = answer(self.suite, offered, seed) else {
             return self.end(CloseCode::ProtocolViolation);
         };
-        let response = self.signed_frame(FrameKind::RekeyResponse, &share, &[&request]);
+        let response = self.signed_frame(FrameKind::RekeyResponse, epoch, &share, &[&request]);
         let transcript = hash(&[&self.rekey.transcript.0, &request, &response]);
         let Some(root) = &self.rekey.root else { return };
         let keys = RekeyedKeys::new(root, &shared, transcript);
@@ -193,11 +195,27 @@ impl Session {
         self.rekey.stage = Stage::Agreed(Box::new(keys));
     }
 
+    /// The first epoch that this side would seal in under a new root, if both directions have one.
+    fn epoch_to_rekey(&self) -> Option<u32> {
+        self.receiving.next_epoch().and(self.sending.next_epoch())
+    }
+
+    fn run_out_of_epochs(&mut self) {
+        self.events.push(Event::RekeyFailed(RekeyError::EpochExhausted));
+        self.end(CloseCode::KeyLimit);
+    }
+
     /// A frame whose signature covers the transcript, `before`, and itself.
-    pub(super) fn signed_frame(&self, kind: FrameKind, share: &[u8], before: &[&[u8]]) -> Bytes {
+    pub(super) fn signed_frame(
+        &self,
+        kind: FrameKind,
+        epoch: u32,
+        share: &[u8],
+        before: &[&[u8]],
+    ) -> Bytes {
         let mut frame = BytesMut::with_capacity(share.len() + 128);
         begin_frame(&mut frame, kind, 0, 4 + 2 + share.len() + 64);
-        frame.put_u32(self.sending.epoch().saturating_add(1));
+        frame.put_u32(epoch);
         put_lv16(&mut frame, share);
         let statement = rekey_statement(&self.rekey.transcript, before, &frame);
         let signature = self.config.identity.sign(self.side.rekey_context(), &statement);
@@ -216,7 +234,7 @@ impl Session {
         if self.is_repeated(frame) || self.is_late(frame) {
             return Ok(true);
         }
-        let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
+        let next = self.receiving.next_epoch() == Some(frame.epoch);
         Ok(next && matches!(self.rekey.stage, Stage::Idle))
     }
 
@@ -259,7 +277,7 @@ impl Session {
         if frame.share.len() != self.suite.answer_bytes() {
             return Err(FrameError::BadShare(FrameKind::RekeyResponse as u8));
         }
-        let next = self.receiving.epoch().checked_add(1) == Some(frame.epoch);
+        let next = self.receiving.next_epoch() == Some(frame.epoch);
         Ok(next || self.is_late(frame))
     }
 
@@ -313,7 +331,7 @@ impl Session {
     /// Seals under `secret` from the next record on, and seals one soon.
     fn switch(&mut self, secret: Secret) {
         self.sending.rekey(secret);
-        self.control.announce = Some(self.sending.epoch().saturating_add(1));
+        self.control.announce = self.sending.next_epoch();
     }
 
     fn peer_signed(&mut self, statement: &Digest, frame: &RekeyFrame<'_>) -> bool {

@@ -75,6 +75,11 @@ impl Sending {
         self.epoch
     }
 
+    /// The epoch after this one, unless this is the last.
+    pub(super) fn next_epoch(&self) -> Option<u32> {
+        self.epoch.checked_add(1)
+    }
+
     /// Leaves out the positions before `seq`.
     #[cfg(feature = "__fuzz")]
     pub(super) fn skip_to(&mut self, seq: u64) {
@@ -204,6 +209,11 @@ impl Sending {
     /// The position of the next record.
     pub(super) fn dangerous_seq(&self) -> u64 {
         self.seq
+    }
+
+    /// As if every epoch before `epoch` had been sealed in.
+    pub(super) fn dangerous_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
     }
 
     /// As if everything before `seq` had been sealed.
