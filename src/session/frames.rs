@@ -89,7 +89,7 @@ impl Session {
             }
             Frame::KeyUpdate(KeyUpdate::Acknowledge(epoch)) => self.sending.acknowledge(epoch),
             Frame::RekeyRequest => self.rekey.hear_request(now),
-            Frame::Rekey(frame) => self.hear_rekey(&frame),
+            Frame::Rekey(frame) => self.hear_rekey(now, &frame),
             Frame::RekeyResponse(frame) => self.hear_rekey_response(&frame)?,
             Frame::Credential { identity, ref signature } => {
                 self.hear_credential(now, identity, signature)?;

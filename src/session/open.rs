@@ -157,7 +157,7 @@ impl Session {
             self.finish_rekey(now);
         }
         let (plaintext, _) = sealed.split_last_chunk::<TAG_BYTES>().unwrap_or((&[], &[0; 16]));
-        self.rekey.count(plaintext.len());
+        self.rekey.count(now, plaintext.len());
         self.check_frames(&header, plaintext)?;
         if self.phase == Phase::Unconfirmed {
             self.phase = Phase::Open;

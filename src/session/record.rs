@@ -150,7 +150,7 @@ impl RecordWriter<'_> {
         let (_, record) = self.out.split_at_mut(self.start);
         let tag = session.sending.seal(session.remote, self.now, record);
         self.out.put_slice(&tag);
-        session.rekey.count(target);
+        session.rekey.count(self.now, target);
         if let Some(written) = self.written {
             session.control.forget(written);
         }

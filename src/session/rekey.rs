@@ -53,11 +53,13 @@ enum Stage {
     Agreed(Box<RekeyedKeys>),
 }
 
+/// A seed that is needed. Until one comes, it is asked for again at each moment named here: the
+/// driver may have had none to give.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Wish {
     None,
-    New,
-    Told,
+    New(Instant),
+    Told(Instant),
 }
 
 impl Rekey {
@@ -83,20 +85,18 @@ impl Rekey {
 
     /// Counts plaintext that was sealed or opened.
     #[inline]
-    pub(super) fn count(&mut self, bytes: usize) {
+    pub(super) fn count(&mut self, now: Instant, bytes: usize) {
         self.bytes += bytes as u64;
         if self.bytes >= REKEY_BYTES && self.side == Side::Initiator {
-            self.want();
+            self.want(now);
         }
     }
 
-    /// Whether the driver is to be asked for a seed. Asks once.
+    /// Whether the driver is to be asked for a seed now.
     pub(super) fn takes_wish(&mut self) -> bool {
-        let new = self.wish == Wish::New;
-        if new {
-            self.wish = Wish::Told;
-        }
-        new
+        let Wish::New(again) = self.wish else { return false };
+        self.wish = Wish::Told(again);
+        true
     }
 
     /// The REKEY that waits for its answer.
@@ -108,23 +108,28 @@ impl Rekey {
         }
     }
 
-    fn want(&mut self) {
+    fn want(&mut self, now: Instant) {
         if self.wish == Wish::None && matches!(self.stage, Stage::Idle) {
-            self.wish = Wish::New;
+            self.ask(now);
         }
+    }
+
+    fn ask(&mut self, now: Instant) {
+        self.wish = Wish::New(now.after(REKEY_RETRY_TIME));
     }
 
     /// The responder asks for an exchange; after one, not before an epoch's time has passed.
     pub(super) fn hear_request(&mut self, now: Instant) {
         if self.finished.is_none_or(|finished| now.since(finished) >= EPOCH_TIME) {
-            self.want();
+            self.want(now);
         }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        match &self.stage {
-            Stage::Offered { sent, .. } => Some(sent.after(REKEY_RETRY_TIME)),
-            Stage::Idle if self.side == Side::Initiator && self.wish == Wish::None => {
+        match (&self.stage, self.wish) {
+            (Stage::Offered { sent, .. }, _) => Some(sent.after(REKEY_RETRY_TIME)),
+            (Stage::Idle | Stage::Asked { .. }, Wish::Told(again)) => Some(again),
+            (Stage::Idle, Wish::None) if self.side == Side::Initiator => {
                 Some(self.since.after(REKEY_TIME))
             }
             _ => None,
@@ -150,7 +155,7 @@ impl Session {
     pub fn request_rekey(&mut self) {
         match self.side {
             _ if self.is_over() => {}
-            Side::Initiator => self.rekey.want(),
+            Side::Initiator => self.rekey.want(self.heard),
             Side::Responder => self.control.rekey_request = true,
         }
     }
@@ -164,7 +169,7 @@ impl Session {
                 self.control.rekey = Some(frame.clone());
                 *sent = now;
             }
-            _ => self.rekey.want(),
+            _ => self.rekey.ask(now),
         }
     }
 
@@ -247,7 +252,7 @@ impl Session {
         asked || answered.is_some_and(|(request, _)| request == frame.whole)
     }
 
-    pub(super) fn hear_rekey(&mut self, frame: &RekeyFrame<'_>) {
+    pub(super) fn hear_rekey(&mut self, now: Instant, frame: &RekeyFrame<'_>) {
         if self.is_repeated(frame) {
             if let Some((_, response)) = &self.rekey.answered {
                 self.control.rekey = Some(response.clone());
@@ -265,7 +270,7 @@ impl Session {
             frame: Bytes::copy_from_slice(frame.whole),
             share: Bytes::copy_from_slice(frame.share),
         };
-        self.rekey.wish = Wish::New;
+        self.rekey.ask(now);
     }
 
     /// Whether a REKEY_RESP may come now. One that nobody waits for is ignored later.

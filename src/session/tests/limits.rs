@@ -75,7 +75,7 @@ fn too_many_forgeries_end_the_session() {
 fn a_gibibyte_of_plaintext_calls_for_a_rekey() {
     let mut ends = ends();
     let counted = ends.agent.rekey.dangerous_bytes();
-    ends.agent.rekey.count((REKEY_BYTES - 9 - counted) as usize);
+    ends.agent.rekey.count(at(0), (REKEY_BYTES - 9 - counted) as usize);
     datagram(&mut ends.agent, at(0), b"");
     assert_eq!(events(&mut ends.agent), []);
     let record = datagram(&mut ends.backend, at(0), b"5");
@@ -83,7 +83,7 @@ fn a_gibibyte_of_plaintext_calls_for_a_rekey() {
     assert_eq!(events(&mut ends.agent), [Event::WantsSeed]);
     datagram(&mut ends.agent, at(0), b"asks once");
     assert_eq!(events(&mut ends.agent), []);
-    ends.backend.rekey.count(REKEY_BYTES as usize);
+    ends.backend.rekey.count(at(0), REKEY_BYTES as usize);
     assert_eq!(events(&mut ends.backend), [], "only an initiator begins");
 }
 
@@ -91,7 +91,7 @@ fn a_gibibyte_of_plaintext_calls_for_a_rekey() {
 #[test]
 fn a_rekey_begins_the_counts_anew() {
     let mut ends = ends();
-    ends.agent.rekey.count(REKEY_BYTES as usize);
+    ends.agent.rekey.count(at(0), REKEY_BYTES as usize);
     ends.agent.provide_seed(at(1), &seed(31));
     talk(&mut ends, at(1));
     ends.backend.provide_seed(at(2), &seed(32));
