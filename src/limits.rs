@@ -63,6 +63,9 @@ pub const REKEY_RETRY_TIME: Duration = Duration::from_secs(3);
 pub const SESSION_IDLE_TIME: Duration = Duration::from_secs(540);
 /// Records that may fail authentication on a transport that reorders before the session ends.
 pub const FORGERIES: u64 = 1 << 20;
+/// Rekey frames with a wrong signature before the session ends. An honest peer sends none; each costs
+/// the check of a signature.
+pub const BAD_SIGNATURES: u32 = 8;
 
 /// Difference of two wall clocks that a credential's validity tolerates.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(300);

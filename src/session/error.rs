@@ -195,6 +195,9 @@ pub enum OpenError {
     /// Authentic, but not frames.
     #[error("peer broke the protocol: {0}")]
     Frame(#[from] FrameError),
+    /// Authentic, but again a rekey that the peer did not sign, as often as a session puts up with.
+    #[error("peer sent too many rekeys that it did not sign")]
+    BadSignatures,
     /// The peer's new credential is refused.
     #[error("peer's new credential is refused: {0}")]
     Credential(#[from] RefreshError),
@@ -218,7 +221,9 @@ impl OpenError {
     #[must_use]
     pub fn fate(&self, order: Order) -> Fate {
         match (self, order) {
-            (Self::Frame(_), _) => Fate::CloseSession(CloseCode::ProtocolViolation),
+            (Self::Frame(_) | Self::BadSignatures, _) => {
+                Fate::CloseSession(CloseCode::ProtocolViolation)
+            }
             (Self::Credential(_), _) => Fate::CloseSession(CloseCode::Refused),
             (Self::AeadLimit, _) => Fate::CloseSession(CloseCode::KeyLimit),
             (Self::Closed, _) | (_, Order::Strict) => Fate::DropAttachment,

@@ -16,7 +16,7 @@ use super::keys::RekeyedKeys;
 use super::sealed::Session;
 use super::side::Side;
 use crate::crypto::{Answer, Digest, Offer, Secret, Seed, answer, hash};
-use crate::limits::{EPOCH_TIME, REKEY_BYTES, REKEY_RETRY_TIME, REKEY_TIME};
+use crate::limits::{BAD_SIGNATURES, EPOCH_TIME, REKEY_BYTES, REKEY_RETRY_TIME, REKEY_TIME};
 use crate::time::Instant;
 use crate::wire::{CloseCode, FrameError, FrameKind, RekeyFrame, begin_frame, put_lv16};
 
@@ -34,6 +34,8 @@ pub(super) struct Rekey {
     /// When the last exchange was over.
     finished: Option<Instant>,
     wish: Wish,
+    /// Frames that the peer did not sign.
+    unsigned: u32,
 }
 
 enum Stage {
@@ -74,6 +76,7 @@ impl Rekey {
             since: now,
             finished: None,
             wish: Wish::None,
+            unsigned: 0,
         }
     }
 
@@ -252,25 +255,30 @@ impl Session {
         asked || answered.is_some_and(|(request, _)| request == frame.whole)
     }
 
-    pub(super) fn hear_rekey(&mut self, now: Instant, frame: &RekeyFrame<'_>) {
+    pub(super) fn hear_rekey(
+        &mut self,
+        now: Instant,
+        frame: &RekeyFrame<'_>,
+    ) -> Result<(), OpenError> {
         if self.is_repeated(frame) {
             if let Some((_, response)) = &self.rekey.answered {
                 self.control.rekey = Some(response.clone());
             }
-            return;
+            return Ok(());
         }
         if self.is_late(frame) {
-            return;
+            return Ok(());
         }
         let statement = rekey_statement(&self.rekey.transcript, &[], frame.signed);
-        if !self.peer_signed(&statement, frame) {
-            return;
+        if !self.peer_signed(&statement, frame)? {
+            return Ok(());
         }
         self.rekey.stage = Stage::Asked {
             frame: Bytes::copy_from_slice(frame.whole),
             share: Bytes::copy_from_slice(frame.share),
         };
         self.rekey.ask(now);
+        Ok(())
     }
 
     /// Whether a REKEY_RESP may come now. One that nobody waits for is ignored later.
@@ -300,7 +308,7 @@ impl Session {
         };
         let request = request.clone();
         let statement = rekey_statement(&self.rekey.transcript, &[&request], frame.signed);
-        if !self.peer_signed(&statement, frame) {
+        if !self.peer_signed(&statement, frame)? {
             return Ok(());
         }
         let Stage::Offered { offer, .. } = std::mem::replace(&mut self.rekey.stage, Stage::Idle)
@@ -339,13 +347,19 @@ impl Session {
         self.control.announce = self.sending.next_epoch();
     }
 
-    fn peer_signed(&mut self, statement: &Digest, frame: &RekeyFrame<'_>) -> bool {
+    /// Whether the peer signed a frame. An error once that was too often not so.
+    fn peer_signed(
+        &mut self,
+        statement: &Digest,
+        frame: &RekeyFrame<'_>,
+    ) -> Result<bool, OpenError> {
         let context = self.side.other().rekey_context();
-        let genuine = self.peer.key.verify(context, statement, &frame.signature).is_ok();
-        if !genuine {
-            self.events.push(Event::RekeyFailed(RekeyError::BadSignature));
+        if self.peer.key.verify(context, statement, &frame.signature).is_ok() {
+            return Ok(true);
         }
-        genuine
+        self.events.push(Event::RekeyFailed(RekeyError::BadSignature));
+        self.rekey.unsigned += 1;
+        if self.rekey.unsigned < BAD_SIGNATURES { Ok(false) } else { Err(OpenError::BadSignatures) }
     }
 }
 
