@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::session::{CloseCode, ConfigError, HandshakeError, OpenError, SealError};
+use crate::session::{CloseCode, ConfigError, Fate, HandshakeError, OpenError, Order, SealError};
 #[cfg(feature = "runtime")]
 use crate::transport::TransportError;
 
@@ -150,7 +150,13 @@ impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Closed => Self::closed(CloseCode::Normal),
-            error => Self::with(ErrorKind::Tampered, error),
+            // What the peer broke under its own keys, nobody on the path did.
+            error => match error.fate(Order::Strict) {
+                Fate::CloseSession(code) => {
+                    Self::with(ErrorKind::Closed { code, retry_after: Duration::ZERO }, error)
+                }
+                _ => Self::with(ErrorKind::Tampered, error),
+            },
         }
     }
 }

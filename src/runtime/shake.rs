@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, LinkId};
 use crate::limits::HANDSHAKE_TIME;
 use crate::session::{
-    Accepting, ChainBook, Config, Continuity, Established, Event, Gate, Greeting, HandshakeError,
-    Initiator, InitiatorChain, OpenError, Progress, Proven, Session, Source,
+    Accepting, ChainBook, Config, Continuity, Datagrams, Established, Event, Gate, Greeting,
+    HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven, Session, Source,
 };
 use crate::transport::{Arrival, Transport};
 
@@ -74,31 +74,48 @@ async fn initiate_unbounded<T: Transport>(
     // proto-spec [C-1]: stored before FINISH is sent, and [C-2]: promoted only on ACCEPT.
     kept.set(chain.duplicate())?;
     send(&mut transport, finish).await?;
-    accepted(&mut transport, &mut session, &clock).await?;
+    let first = accepted(&mut transport, &mut session, &clock).await?;
     kept.set(chain.promoted())?;
-    // An empty record shows the responder that this side has the keys; it confirms the chain by it.
-    let mut confirmation = BytesMut::new();
-    session.record(clock.instant(), &mut confirmation)?.seal();
-    send(&mut transport, confirmation.freeze()).await?;
+    // The responder may have said more than ACCEPT, a CLOSE even.
+    if !session.is_closed() {
+        // An empty record shows it that this side has the keys; it confirms the chain by it.
+        let mut confirmation = BytesMut::new();
+        session.record(clock.instant(), &mut confirmation)?.seal();
+        send(&mut transport, confirmation.freeze()).await?;
+    }
     tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
-    Ok(Connection::new(session, transport, clock))
+    Ok(Connection::new(session, transport, clock).beginning_with(first))
 }
 
-/// Waits for the record that accepts.
+/// Waits for the record that accepts; returns the datagrams in it.
 async fn accepted<T: Transport>(
     transport: &mut T,
     session: &mut Session,
     clock: &Clock,
-) -> Result<(), Error> {
-    let mut record = receive(transport).await?;
-    match session.open(clock.instant(), &mut record) {
-        Ok(_) => {}
-        Err(OpenError::UnexpectedRecord) => return Err(session.refusal(&record).into()),
-        Err(error) => return Err(error.into()),
-    }
+) -> Result<Datagrams, Error> {
+    let record = receive(transport).await?;
+    let refusal = session.refusal(&record);
+    let datagrams = match session.open_owned(clock.instant(), record) {
+        Ok(datagrams) => datagrams,
+        Err(OpenError::UnexpectedRecord) => return Err(refusal.into()),
+        Err(error) => {
+            tell_end(transport, session, clock).await;
+            return Err(error.into());
+        }
+    };
     match session.poll_event() {
-        Some(Event::Accepted { .. }) => Ok(()),
+        Some(Event::Accepted { .. }) => Ok(datagrams),
         _ => Err(HandshakeError::UnexpectedRecord.into()),
+    }
+}
+
+/// Sends the CLOSE of a session that ended, if it has one to say. That it could not be sent is no
+/// news.
+async fn tell_end<T: Transport>(transport: &mut T, session: &mut Session, clock: &Clock) {
+    let mut close = BytesMut::new();
+    if session.poll_transmit(clock.instant(), &mut close) {
+        let _ = send(transport, close.freeze()).await;
+        let _ = poll_fn(|cx| transport.poll_close(cx)).await;
     }
 }
 

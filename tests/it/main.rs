@@ -5,6 +5,8 @@
 mod rival;
 mod support;
 
+#[cfg(feature = "runtime")]
+mod acceptance;
 mod credential_rules;
 mod epochs;
 mod frames;
