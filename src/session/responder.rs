@@ -84,7 +84,9 @@ impl Greeting {
         Ok(Self { config, record, suite, link, candidate: None, deadline })
     }
 
-    /// The link id of the initiator in a HELLO whose knock was right: where a rejection of it goes.
+    /// The link id that the sender of a HELLO chose: where to send [`HandshakeError::rejection`] when
+    /// [`Greeting::receive`] refused it and no greeting is left to ask. [`LinkId::NONE`], at which
+    /// nobody listens, if the HELLO breaks its layout. Proves nothing, and is for nothing else.
     #[must_use]
     pub fn link_of(record: &[u8]) -> LinkId {
         let hello = Hello::decode(record.get(HEADER_BYTES..).unwrap_or_default());
