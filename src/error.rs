@@ -66,14 +66,25 @@ impl Error {
         self.kind
     }
 
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether the same call may succeed later without anything being changed. Of a handshake,
+    /// [`HandshakeError::is_retryable`] says what "no" is worth.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             ErrorKind::Config | ErrorKind::TooLarge => false,
             ErrorKind::Closed { code, .. } => code.is_retryable(),
-            _ => true,
+            ErrorKind::Handshake => self.handshake().is_none_or(HandshakeError::is_retryable),
+            ErrorKind::Entropy
+            | ErrorKind::Transport
+            | ErrorKind::TimedOut
+            | ErrorKind::Store
+            | ErrorKind::Tampered
+            | ErrorKind::Detached => true,
         }
+    }
+
+    fn handshake(&self) -> Option<&HandshakeError> {
+        self.source.as_ref()?.downcast_ref()
     }
 
     /// A name for logs and metrics that stays the same from version to version.
