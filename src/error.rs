@@ -67,17 +67,26 @@ impl Error {
         self.kind
     }
 
-    /// Whether the same call may succeed later without anything being changed: always but for
-    /// [`ErrorKind::Config`], [`ErrorKind::TooLarge`] and a [`ErrorKind::Closed`] whose code is
-    /// terminal ([`CloseCode::is_retryable`]). It is no promise, and says nothing of how often: a peer
-    /// that refuses one attempt may admit the next.
+    /// Whether the same call may succeed later without anything being changed. Of a handshake,
+    /// [`HandshakeError::is_retryable`] says what "no" is worth. It is no promise, and says nothing of
+    /// how often.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             ErrorKind::Config | ErrorKind::TooLarge => false,
             ErrorKind::Closed { code, .. } => code.is_retryable(),
-            _ => true,
+            ErrorKind::Handshake => self.handshake().is_none_or(HandshakeError::is_retryable),
+            ErrorKind::Entropy
+            | ErrorKind::Transport
+            | ErrorKind::TimedOut
+            | ErrorKind::Store
+            | ErrorKind::Tampered
+            | ErrorKind::Detached => true,
         }
+    }
+
+    fn handshake(&self) -> Option<&HandshakeError> {
+        self.source.as_ref()?.downcast_ref()
     }
 
     /// The name of the kind in `snake_case`, for logs and metrics. A kind never gets another one, and

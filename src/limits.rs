@@ -64,6 +64,9 @@ pub const REKEY_RETRY_TIME: Duration = Duration::from_secs(3);
 pub const SESSION_IDLE_TIME: Duration = Duration::from_secs(540);
 /// Records that may fail authentication on a transport that reorders before the session ends.
 pub const FORGERIES: u64 = 1 << 20;
+/// Rekey frames with a wrong signature before the session ends. An honest peer sends none; each costs
+/// the check of a signature.
+pub const BAD_SIGNATURES: u32 = 8;
 
 /// Difference of two wall clocks that a credential's validity tolerates.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -83,11 +86,19 @@ pub const DIALLED_CHAINS: usize = 64;
 pub const HALF_OPEN: usize = 1_024;
 /// Handshakes under way at once from one /24 (IPv4) or /56 (IPv6).
 pub const HALF_OPEN_PER_PREFIX: u16 = 16;
+/// Handshakes under way at once from one /16 (IPv4) or /48 (IPv6), so that the 256 prefixes of one
+/// owner are not 256 times the share of one.
+pub const HALF_OPEN_PER_NETWORK: u16 = 256;
+/// Handshakes under way at once from one /32 (IPv6), which is what a provider is given, so that one
+/// of them leaves half of all places to the others.
+pub const HALF_OPEN_PER_BLOCK: u16 = 512;
 /// Handshakes that one prefix may begin per second on average, once [`HELLO_BURST`] is spent.
 pub const HELLOS_PER_SECOND: u32 = 32;
-/// Handshakes that one prefix may begin at once after silence.
+/// Handshakes that one prefix may begin at once after silence. A network or a block may begin as
+/// many times more, at once and per second, as it may have under way.
 pub const HELLO_BURST: u32 = 64;
-/// Prefixes whose rate is remembered; the longest silent is forgotten first.
+/// Prefixes, networks and blocks whose rate is remembered, of about 100 bytes each; the longest silent
+/// is forgotten first. Those of all places, three each at most, fit five times over.
 pub const GATE_PREFIXES: usize = 16 * 1024;
 /// Life of a cookie key; a cookie serves during its own bucket and the next.
 pub const COOKIE_TIME: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! What is left of secrets in this process's memory after a session is dropped. A binary of its own
+//! What is left of secrets in this process's memory after a session is closed, or dropped. A binary of its own
 //! with one test, so that nothing else holds the same secrets.
 //!
 //! The test knows every secret, because it derives them from the seeds as proto-spec 03 does, and
@@ -23,6 +23,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
@@ -30,21 +31,26 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use waxwire::Suite;
 use waxwire::header::HEADER_BYTES;
+use waxwire::session::CloseCode;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use crate::support::{AGENT, Pair, agent_config, backend_config, pair_of, sealed, start};
+use crate::support::{AGENT, Pair, agent_config, backend_config, deliver, pair_of, sealed, start};
 
 const MASK: u8 = 0xa5;
 
 /// A secret to search for, masked, so that the search does not find itself.
 struct Needle {
     name: &'static str,
-    masked: [u8; 32],
+    masked: Vec<u8>,
 }
 
 impl Needle {
-    fn new(name: &'static str, secret: [u8; 32]) -> Self {
-        Self { name, masked: secret.map(|byte| byte ^ MASK) }
+    fn new<const N: usize>(name: &'static str, secret: [u8; N]) -> Self {
+        Self { name, masked: secret.map(|byte| byte ^ MASK).to_vec() }
+    }
+
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        std::array::from_fn(|at| self.masked[at] ^ MASK)
     }
 }
 
@@ -71,21 +77,29 @@ fn check(mut pair: Box<Pair>, needles: &[Needle]) {
     let iv = needles.iter().find(|needle| needle.name == "agent's nonce base").unwrap();
     let (front, body) = record.split_at_mut(HEADER_BYTES);
     let (text, tag) = body.split_at_mut(body.len() - 16);
-    let nonce: [u8; 12] = std::array::from_fn(|at| iv.masked[at] ^ MASK);
-    let cipher = ChaCha20Poly1305::new(&key.masked.map(|byte| byte ^ MASK).into());
+    let mut nonce: [u8; 12] = iv.bytes();
+    nonce[11] ^= front[23];
+    let cipher = ChaCha20Poly1305::new(&key.bytes().into());
     let tag: &[u8; 16] = (&*tag).try_into().unwrap();
-    let nonce = [&nonce[..11], &[nonce[11] ^ front[23]]].concat();
-    let nonce: &[u8; 12] = nonce[..].try_into().unwrap();
     cipher
-        .decrypt_inout_detached(nonce.into(), front, text.into(), tag.into())
+        .decrypt_inout_detached((&nonce).into(), front, text.into(), tag.into())
         .expect("the test derives the session's own key");
     assert_eq!(&text[4..], b"proves the key");
     drop(cipher);
 
     let alive = found(needles);
-    for name in ["agent's key", "agent's traffic secret", "exporter", "chain"] {
+    for name in ["agent's key", "agent's traffic secret", "agent's nonce base", "exporter", "chain"]
+    {
         assert!(alive.iter().any(|found| found.starts_with(name)), "{name} not in {alive:?}");
     }
+
+    // A close erases all but what outlives a session by design, though both ends are still there.
+    pair.agent.close(CloseCode::Normal, Duration::ZERO);
+    deliver(&mut pair.agent, &mut pair.backend, start().instant);
+    assert!(pair.agent.is_closed() && pair.backend.is_closed());
+    let mut left = found(needles);
+    left.retain(|found| !found.starts_with("chain") && !found.starts_with("identity"));
+    assert!(left.is_empty(), "still in memory after a close: {left:?}");
 }
 
 /// On the heap, as a driver's task holds it.
@@ -106,10 +120,8 @@ fn needles(binding: [u8; 32]) -> Vec<Needle> {
     let master = extract(&expand::<32>(&handshake, "derived", b""), &[0; 32]);
     let agents = expand(&master, "i ap", &binding);
     let backends = expand(&master, "r ap", &binding);
-    let mut iv = [0; 32];
-    iv[..12].copy_from_slice(&expand::<12>(&agents, "iv", b""));
     vec![
-        Needle::new("identity", expand(&seed(AGENT), "identity", b"")),
+        Needle::new::<32>("identity", expand(&seed(AGENT), "identity", b"")),
         Needle::new("ephemeral of the agent", agent.to_bytes()),
         Needle::new("ephemeral of the backend", backend.to_bytes()),
         Needle::new("shared secret", shared),
@@ -117,12 +129,13 @@ fn needles(binding: [u8; 32]) -> Vec<Needle> {
         Needle::new("master secret", master),
         Needle::new("agent's traffic secret", agents),
         Needle::new("backend's traffic secret", backends),
-        Needle::new("agent's key", expand(&agents, "key", b"")),
-        Needle::new("backend's key", expand(&backends, "key", b"")),
-        Needle::new("exporter", expand(&master, "exp", &binding)),
-        Needle::new("chain", expand(&master, "chain", &binding)),
-        Needle::new("rekey secret", expand(&master, "derived", b"")),
-        Needle::new("agent's nonce base", iv),
+        Needle::new::<32>("agent's key", expand(&agents, "key", b"")),
+        Needle::new::<32>("backend's key", expand(&backends, "key", b"")),
+        Needle::new::<12>("agent's nonce base", expand(&agents, "iv", b"")),
+        Needle::new::<12>("backend's nonce base", expand(&backends, "iv", b"")),
+        Needle::new::<32>("exporter", expand(&master, "exp", &binding)),
+        Needle::new::<32>("chain", expand(&master, "chain", &binding)),
+        Needle::new::<32>("rekey secret", expand(&master, "derived", b"")),
     ]
 }
 
@@ -142,8 +155,7 @@ fn expand<const N: usize>(secret: &[u8; 32], label: &str, context: &[u8]) -> [u8
     out
 }
 
-/// The needles of which a half is in memory, and where. A nonce base is public where the position
-/// is, so it only proves the keys.
+/// The needles of which a half is in memory, and where; of a nonce base, which is short, all.
 fn found(needles: &[Needle]) -> Vec<String> {
     let memory = File::open("/proc/self/mem").unwrap();
     let mut found = Vec::new();
@@ -152,8 +164,8 @@ fn found(needles: &[Needle]) -> Vec<String> {
         if memory.read_exact_at(&mut bytes, range.start as u64).is_err() {
             continue;
         }
-        for needle in needles.iter().filter(|needle| needle.name != "agent's nonce base") {
-            for half in needle.masked.as_chunks::<16>().0 {
+        for needle in needles {
+            for half in needle.masked.chunks(16) {
                 if let Some(at) = position(&bytes, half) {
                     found.push(format!("{} at {:#x} in {name}", needle.name, range.start + at));
                 }
@@ -166,12 +178,12 @@ fn found(needles: &[Needle]) -> Vec<String> {
     found
 }
 
-fn position(bytes: &[u8], masked: &[u8; 16]) -> Option<usize> {
+fn position(bytes: &[u8], masked: &[u8]) -> Option<usize> {
     let first = masked[0] ^ MASK;
     let mut from = 0;
     while let Some(at) = memchr(first, &bytes[from..]) {
         let at = from + at;
-        let candidate = bytes.get(at..at + 16)?;
+        let candidate = bytes.get(at..at + masked.len())?;
         if candidate.iter().zip(masked).all(|(byte, masked)| byte ^ MASK == *masked) {
             return Some(at);
         }

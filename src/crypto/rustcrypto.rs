@@ -145,6 +145,8 @@ mod tests {
     #[test]
     fn whatever_holds_a_secret_is_wiped() {
         is_wiped::<Secret>();
+        is_wiped::<Secret<12>>(); // a nonce base
+        is_wiped::<Secret<16>>(); // a reset token
         is_wiped::<ChaCha20Poly1305>();
         is_wiped::<ed25519_dalek::SigningKey>();
         is_wiped::<StaticSecret>();

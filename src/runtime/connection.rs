@@ -62,6 +62,12 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Receives `first` before anything else: what came with the handshake's last record.
+    pub(super) fn beginning_with(mut self, first: Datagrams) -> Self {
+        self.arrived = first;
+        self
+    }
+
     /// Confirms the chain in `book` once the peer proves to have the session's keys.
     pub(super) fn confirming(mut self, book: Arc<Mutex<ChainBook>>, at: Generation) -> Self {
         self.chain = Some((book, at));

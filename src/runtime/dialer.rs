@@ -82,7 +82,8 @@ impl Dialer {
     ///
     /// [`crate::ErrorKind::Handshake`] with the cause, [`crate::ErrorKind::TimedOut`],
     /// [`crate::ErrorKind::Transport`], [`crate::ErrorKind::Store`] if the chain could not be
-    /// kept, or [`crate::ErrorKind::Detached`] if the peer hung up without a word, as one does that
+    /// kept, [`crate::ErrorKind::Closed`] if a peer that proved itself then broke the protocol, or
+    /// [`crate::ErrorKind::Detached`] if the peer hung up without a word, as one does that
     /// was not knocked at rightly.
     ///
     /// # Cancel safety

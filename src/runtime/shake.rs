@@ -16,9 +16,9 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, LinkId};
 use crate::limits::HANDSHAKE_TIME;
 use crate::session::{
-    Accepting, ChainBook, CloseCode, Config, ConfigError, Continuity, Established, Event, Gate,
-    Greeting, HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven, Refusal,
-    Session, Source,
+    Accepting, ChainBook, CloseCode, Config, ConfigError, Continuity, Datagrams, Established,
+    Event, Gate, Greeting, HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven,
+    Refusal, Session, Source,
 };
 use crate::transport::{Arrival, Transport};
 
@@ -88,30 +88,38 @@ async fn initiate_unbounded<T: Transport>(
     // proto-spec [C-1]: stored before FINISH is sent, and [C-2]: promoted only on ACCEPT.
     errand.keep(chain.duplicate())?;
     send(&mut transport, finish).await?;
-    if let Err(error) = settle(&mut transport, &mut session, &clock, &errand, chain).await {
-        part(&mut transport, &mut session, &clock).await;
-        return Err(error);
-    }
+    let first = match settle(&mut transport, &mut session, &clock, &errand, chain).await {
+        Ok(first) => first,
+        Err(error) => {
+            part(&mut transport, &mut session, &clock).await;
+            return Err(error);
+        }
+    };
     tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
-    Ok(Connection::new(session, transport, clock))
+    Ok(Connection::new(session, transport, clock).beginning_with(first))
 }
 
-/// What is left once FINISH is sent and the responder may hold the session.
+/// What is left once FINISH is sent and the responder may hold the session. Returns the datagrams of
+/// the record that accepts.
 async fn settle<T: Transport>(
     transport: &mut T,
     session: &mut Session,
     clock: &Clock,
     errand: &Errand,
     chain: InitiatorChain,
-) -> Result<(), Error> {
-    accepted(transport, session, clock).await?;
+) -> Result<Datagrams, Error> {
+    let first = accepted(transport, session, clock).await?;
     errand.keep(chain.promoted()).inspect_err(|_| {
         session.close(CloseCode::Internal, Duration::ZERO);
     })?;
-    // An empty record shows the responder that this side has the keys; it confirms the chain by it.
-    let mut confirmation = BytesMut::new();
-    session.record(clock.instant(), &mut confirmation)?.seal();
-    send(transport, confirmation.freeze()).await
+    // The responder may have said more than ACCEPT, a CLOSE even.
+    if !session.is_closed() {
+        // An empty record shows it that this side has the keys; it confirms the chain by it.
+        let mut confirmation = BytesMut::new();
+        session.record(clock.instant(), &mut confirmation)?.seal();
+        send(transport, confirmation.freeze()).await?;
+    }
+    Ok(first)
 }
 
 /// Sends the CLOSE of a session that ended, before the transport is dropped. Where none is due, the
@@ -130,20 +138,20 @@ async fn part<T: Transport>(transport: &mut T, session: &mut Session, clock: &Cl
     let _ = poll_fn(|cx| transport.poll_close(cx)).await;
 }
 
-/// Waits for the record that accepts.
+/// Waits for the record that accepts; returns the datagrams in it.
 async fn accepted<T: Transport>(
     transport: &mut T,
     session: &mut Session,
     clock: &Clock,
-) -> Result<(), Error> {
-    let mut record = receive(transport).await?;
-    match session.open(clock.instant(), &mut record) {
-        Ok(_) => {}
-        Err(OpenError::UnexpectedRecord) => return Err(session.refusal(&record).into()),
-        Err(error) => return Err(error.into()),
-    }
+) -> Result<Datagrams, Error> {
+    let record = receive(transport).await?;
+    let refusal = session.refusal(&record);
+    let datagrams = match session.open_owned(clock.instant(), record) {
+        Err(OpenError::UnexpectedRecord) => return Err(refusal.into()),
+        opened => opened?,
+    };
     match session.poll_event() {
-        Some(Event::Accepted { .. }) => Ok(()),
+        Some(Event::Accepted { .. }) => Ok(datagrams),
         _ => Err(HandshakeError::UnexpectedRecord.into()),
     }
 }

@@ -34,6 +34,9 @@ pub enum FrameError {
     /// A frame where it may not stand.
     #[error("frame of type {0:#04x} may not stand here")]
     Misplaced(u8),
+    /// A second frame of a type that a record holds once, because each costs a signature check.
+    #[error("frame of type {0:#04x} stands twice in one record")]
+    Repeated(u8),
 }
 
 /// The types of the session floor, by number.

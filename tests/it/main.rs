@@ -13,6 +13,8 @@
 mod rival;
 mod support;
 
+#[cfg(feature = "runtime")]
+mod acceptance;
 mod credential_rules;
 #[cfg(feature = "runtime")]
 mod dialling;

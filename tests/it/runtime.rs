@@ -70,10 +70,32 @@ async fn a_stranger_is_refused_and_told_nothing_but_that() {
     let stranger = Dialer::new(Config::agent(realm(), identity(STRANGER)).peer(pins));
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (dialled, accepted) = tokio::join!(stranger.connect(near), place.accept(far));
-    let told = handshake_error(&dialled.unwrap_err());
+    let dialled = dialled.unwrap_err();
+    assert!(dialled.is_retryable(), "anyone on the path can say no");
+    let told = handshake_error(&dialled);
     assert!(matches!(told, HandshakeError::Rejected { code: CloseCode::Refused, .. }), "{told:?}");
     let known = handshake_error(&accepted.unwrap_err());
     assert_eq!(known, HandshakeError::Refused(Refusal::UnknownKey));
+}
+
+/// A backend that proves another key than the pinned one needs a person to look.
+#[tokio::test]
+async fn a_backend_with_another_key_is_not_to_be_tried_again() {
+    let (near, far) = pair();
+    let door = || waxwire::session::Knock::secret(&[5; 32]);
+    let acceptor = Acceptor::new(backend_config().with_knock(door()).unwrap(), &options()).unwrap();
+    let pins = waxwire::session::Pinned::one(
+        peer_id("backend"),
+        waxwire::Role::Backend,
+        crate::support::fingerprint(STRANGER),
+    );
+    let mistaken = Config::agent(realm(), identity(1)).peer(pins).with_knock(door()).unwrap();
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    let dialer = Dialer::new(mistaken);
+    let (dialled, _) = tokio::join!(dialer.connect(near), place.accept(far));
+    let refused = dialled.unwrap_err();
+    assert_eq!(handshake_error(&refused), HandshakeError::Refused(Refusal::UnknownKey));
+    assert!(!refused.is_retryable());
 }
 
 /// proto-spec [H-25]: whoever does not know the backend gets no byte in answer.
