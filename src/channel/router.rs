@@ -5,9 +5,8 @@
 //! message costs time for the subscriptions that it reaches, not for the others (they count by their
 //! logarithm). Maps are ordered: no choice of names makes one slow.
 //!
-//! Memory of a subscription: 200 bytes and three times its pattern without wildcards, and 150 bytes
-//! more per token with them; so under 4 KiB, and under 200 KiB for one connection with the limits of
-//! [`crate::limits`].
+//! Memory: under 4 KiB for one subscription, whatever its pattern, so under 200 KiB for one connection
+//! with the limits of [`crate::limits`]. One without wildcards shares its text with its pattern.
 
 use std::collections::{BTreeMap, BTreeSet, btree_set};
 

@@ -17,7 +17,7 @@ pub(super) struct Place(u64);
 const ROOT: Place = Place(0);
 
 impl Place {
-    /// The first and the last place there is.
+    /// The place made after this one.
     pub(super) const fn next(self) -> Self {
         Self(self.0 + 1) // 2^64 subscriptions are not reached
     }

@@ -5,7 +5,6 @@ use crate::channel::{ChannelName, Owner, Pattern, Router, RouterLimits, SubId};
 /// A router of this many channels, each with one subscriber, half of them under a pattern, and one
 /// subscriber of all anomalies. Each call of what is returned looks up the next channel, in an order
 /// that no cache foresees, and says how many hear it.
-#[must_use]
 pub fn channel_look_ups(channels: usize) -> impl FnMut() -> usize {
     let mut router = Router::new(RouterLimits::default());
     let mut names = Vec::with_capacity(channels);
