@@ -38,6 +38,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the link will use it"))]
+mod channel;
 mod crypto;
 mod error;
 #[cfg(feature = "__fuzz")]
@@ -55,6 +57,10 @@ mod time;
 pub mod transport;
 mod wire;
 
+pub use crate::channel::{
+    Act, BadChannel, ChannelError, ChannelName, ChannelState, ChannelStats, Pattern, Policy,
+    Reason, Rule, SubscribeError, Unauthorized, topics,
+};
 pub use crate::crypto::{
     ExportError, Fingerprint, Identity, InvalidFingerprint, KeyError, KeyFileError, PemError,
     PublicKey, Seed, Suite,

@@ -127,3 +127,18 @@ pub const HANDLE_QUEUE: usize = 64;
 /// Ranges of message numbers in one frame at most: what is missing beyond them is learned from the
 /// next.
 pub const ACK_RANGES: usize = 32;
+
+// channel
+/// Bytes of a channel name or pattern at most: what a length of one byte can say.
+pub const CHANNEL_NAME_BYTES: usize = 255;
+/// Tokens of a channel name or pattern at most. Bounds the depth of a look-up.
+pub const CHANNEL_TOKENS: usize = 16;
+/// Subscriptions of one connection at most; under 200 KiB.
+pub const SUBSCRIPTIONS: usize = 50;
+/// Subscribers of one channel, or of one pattern with wildcards, at most.
+pub const SUBSCRIBERS: usize = 10_000;
+/// Channels that are listed at most: ten of each of 10 000 agents. Under 600 bytes each.
+pub const CHANNELS: usize = 100_000;
+/// Channels under the id of one agent that are listed at most: four times those that need not be
+/// created, so that one agent takes no more than a thousandth of the list.
+pub const CHANNELS_PER_AGENT: usize = 64;

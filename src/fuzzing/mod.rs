@@ -4,7 +4,9 @@
 //! `fuzz/fuzz_targets` calls them under libFuzzer, where `cfg(fuzzing)` puts a mock cipher in place
 //! of the real one; `tests/corpus.rs` replays what was found with the real one.
 
+mod channel;
 mod craft;
+mod curves;
 mod end;
 mod handshake;
 mod input;
@@ -13,6 +15,8 @@ mod live;
 mod parties;
 mod seeds;
 
+pub use self::channel::channel;
+pub use self::curves::channel_look_ups;
 pub use self::handshake::handshake;
 pub use self::layouts::{
     credential, finish_block, frames, hello, record_header, reply, reply_block,

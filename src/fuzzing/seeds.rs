@@ -22,7 +22,7 @@ use crate::wire::{
 pub(super) type Body = fn(&[u8]);
 
 /// Every target and its body. `fuzz/fuzz_targets` and `fuzz/corpus` have the same names.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("record_header", super::record_header),
     ("hello", super::hello),
     ("reply", super::reply),
@@ -32,6 +32,7 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("frames", super::frames),
     ("session", super::session),
     ("handshake", super::handshake),
+    ("channel", super::channel),
 ];
 
 /// An input to begin with.
@@ -57,6 +58,7 @@ pub fn seeds() -> Vec<Input> {
     put_frames(&mut shelf);
     put_sessions(&mut shelf);
     put_handshakes(&mut shelf);
+    put_channels(&mut shelf);
     shelf.0
 }
 
@@ -166,6 +168,19 @@ fn put_credentials(shelf: &mut Shelf) {
     if let Some(subject) = subject {
         let request = Enrolment::request(&parties::identity(parties::ROOT), &subject, [8; 32]);
         shelf.put("credential", "enrolment", &request);
+    }
+}
+
+/// A name, and the patterns that a router is to hold.
+fn put_channels(shelf: &mut Shelf) {
+    for (name, texts) in [
+        ("agent", &["agent.a.logs", "agent.>", "agent.*.logs", "agent.a.logs", "*.*.*"][..]),
+        ("backend", &["backend.a.policies", "backend.a.>", "backend.*.>", "backend.b.>"]),
+        ("escape", &["agent.b.logs", "*.b.>", "agent.b.*", ">", "backend.*.policies"]),
+        ("broken", &["a..b", ".a", "a.", "a*", ">.a", "a b", "secrets:get_static"]),
+        ("deep", &["a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a", "*.a.*.a.*.a.*.a.*.a.*.a.*.a.*.a", "a.>"]),
+    ] {
+        shelf.put("channel", name, texts.join("\n").as_bytes());
     }
 }
 
