@@ -5,6 +5,7 @@
 #   ./ci.sh JOB...      runs them in order; the first failure ends the run with its exit code
 #
 # FUZZ_SECONDS=60 FUZZ_TARGETS="a b" FUZZ_SANITIZER=none|address   for `fuzz`
+# CT_SECONDS=24                                                   for `ct`
 # MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -35,19 +36,14 @@ job_setup() { # install what is missing of: rustfmt, clippy, a C compiler, opens
     command -v cc >/dev/null || packages+=(gcc libc6-dev)  # links every binary, builds aws-lc
     command -v c++ >/dev/null || packages+=(g++)           # builds libFuzzer
     command -v openssl >/dev/null || packages+=(openssl)   # makes and reads key files in tests
-    if [ ${#packages[@]} -gt 0 ]; then
-        if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
-            fail "please install: ${packages[*]}"
-        fi
-        apt-get update -q
-        apt-get install -q -y --no-install-recommends "${packages[@]}"
-    fi
+    [ ${#packages[@]} = 0 ] || install "${packages[@]}"
     cargo fetch --locked
 }
 
-job_fmt() { # formatting of the crate, the benches and the fuzz targets
+job_fmt() { # formatting of the crate, the benches, the fuzz targets and tests/ct
     cargo fmt --all --check
     [ ! -f fuzz/Cargo.toml ] || cargo fmt --manifest-path fuzz/Cargo.toml --check
+    cargo fmt --manifest-path tests/ct/Cargo.toml --check
 }
 
 job_lint() { # clippy in three builds, rustdoc for users and for developers; no warning passes
@@ -77,7 +73,7 @@ job_unit() { # every test and doctest, the fuzz corpora, then the tests again wi
     cargo test --locked -p waxwire --features aws-lc --lib --tests
 }
 
-job_features() { # each feature alone, all together, and the fuzz targets compile without a warning
+job_features() { # each feature alone, all together, the fuzz targets and tests/ct compile without a warning
     local feature
     sed -n '/^\[features\]/,/^$/s/^\([a-z_-]*\) *=.*/\1/p' Cargo.toml | while read -r feature; do
         say "feature $feature"
@@ -88,6 +84,7 @@ job_features() { # each feature alone, all together, and the fuzz targets compil
     cargo clippy --locked -p waxwire --lib --no-default-features --features __fuzz -- -D warnings --cfg fuzzing
     cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
+    [ "$(uname -m)" != x86_64 ] || cargo check --locked --manifest-path tests/ct/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
 }
 
 job_examples() { # run every example; echo alone, echo_backend with echo_agent, no_runtime
@@ -104,6 +101,24 @@ job_examples() { # run every example; echo alone, echo_backend with echo_agent, 
         wanted "$work/no_runtime" 'on both sides: true'
     fi
     [ ! -f examples/echo_backend.rs ] || two_processes
+}
+
+job_ct() { # follow secrets through a release build under valgrind; time refusals for CT_SECONDS
+    if [ "$(uname -sm)" != "Linux x86_64" ]; then
+        say "not run: ct (valgrind is asked on Linux x86_64 only)"
+        return
+    fi
+    command -v valgrind >/dev/null || install valgrind libc6-dbg
+    local folder=${CARGO_TARGET_DIR:-target} log
+    log=$folder/release/follow.log
+    # Flags of other jobs would make other code than users have.
+    env -u RUSTFLAGS cargo build --locked --release --manifest-path tests/ct/Cargo.toml --target-dir "$folder"
+    valgrind -q --suppressions=tests/ct/public.supp --log-file="$log" "$folder/release/follow" || {
+        cat "$log"
+        fail "what a clock may see depends on a secret; the reports above are those of the controls, too"
+    }
+    say "the times of refusals; they only inform, and a busy machine measures badly"
+    "$folder/release/refusals" "${CT_SECONDS:-24}"
 }
 
 job_deny() { # advisories, licences, sources, banned features; offline, with ../shared/advisory-db
@@ -215,6 +230,15 @@ two_processes() {
         [ "$(stat -c %a "$key")" = 600 ] || fail "$key is readable by others"
         openssl pkey -in "$key" -noout || fail "openssl does not read $key"
     done
+}
+
+# Installs Debian packages, or says which are missing.
+install() {
+    if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+        fail "please install: $*"
+    fi
+    apt-get update -q
+    apt-get install -q -y --no-install-recommends "$@"
 }
 
 # Installs a tool of exactly this version unless it is there: NAME VERSION HOW-TO-ASK...

@@ -113,6 +113,16 @@ impl Decapsulator {
         Zeroizing::new(expanded.as_slice().to_vec())
     }
 
+    /// Where the key lies and how many bytes it has, and the same of the public half in it, for a test
+    /// that follows the rest.
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn places(&self) -> [(*const u8, usize); 2] {
+        fn place<T>(of: &T) -> (*const u8, usize) {
+            ((&raw const *of).cast(), size_of_val(of))
+        }
+        [place(&*self.0), place(self.0.encapsulation_key())]
+    }
+
     /// The shared secret; a ciphertext that was made for another key gives an unrelated one.
     pub(super) fn decapsulate(&self, ciphertext: &[u8]) -> Option<Secret> {
         let ciphertext = ciphertext.try_into().ok()?;
