@@ -5,6 +5,7 @@
 #   ./ci.sh JOB...      runs them in order; the first failure ends the run with its exit code
 #
 # FUZZ_SECONDS=60 FUZZ_TARGETS="a b" FUZZ_SANITIZER=none|address   for `fuzz`
+# CHROMIUM=/path/of/chromium                                      for `browser`
 # CT_SECONDS=24                                                   for `ct`
 # MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
 set -euo pipefail
@@ -89,8 +90,7 @@ job_features() { # each feature alone, all together, the fuzz targets and tests/
 
 job_examples() { # run every example; echo alone, echo_backend with echo_agent, no_runtime
     work=$(mktemp -d)
-    backend=
-    trap 'rm -rf "$work"; [ -z "$backend" ] || kill "$backend" 2>/dev/null || true' EXIT
+    trap clean_up EXIT
 
     timeout 300 cargo run --locked --example echo | tee "$work/echo"
     wanted "$work/echo" '^backend: ' '^agent: ' '^heard: ' '^wire: ' 'holds 0 of the'
@@ -101,6 +101,8 @@ job_examples() { # run every example; echo alone, echo_backend with echo_agent, 
         wanted "$work/no_runtime" 'on both sides: true'
     fi
     [ ! -f examples/echo_backend.rs ] || two_processes
+    clean_up
+    trap - EXIT
 }
 
 job_ct() { # follow secrets through a release build under valgrind; time refusals for CT_SECONDS
@@ -119,6 +121,30 @@ job_ct() { # follow secrets through a release build under valgrind; time refusal
     }
     say "the times of refusals; they only inform, and a busy machine measures badly"
     "$folder/release/refusals" "${CT_SECONDS:-24}"
+}
+
+job_browser() { # a page of another origin is refused by a real browser's WebSocket, and served once allowed
+    local browser
+    browser=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+    if [ -z "$browser" ] || ! command -v python3 >/dev/null; then
+        [ -z "${CI:-}" ] || fail "browser needs chromium and python3"
+        say "NOT RUN: browser (needs chromium and python3: apt-get install chromium python3)"
+        return
+    fi
+    work=$(mktemp -d)
+    trap clean_up EXIT
+    cargo build --locked -p waxwire --example echo_backend
+    serve_page
+    visit 127.0.0.1 '^report from http://127.0.0.1:[0-9]*: close 1006$' 'of an origin that is not allowed'
+    serve_page
+    # The same page under the name of another host is another origin.
+    visit 127.0.0.1 '^report from http://127.0.0.1:[0-9]*: close 1006$' 'of an origin that is not allowed' \
+        --origin "http://localhost:$page_port" --origin "http://127.0.0.1:$((page_port + 1))"
+    serve_page
+    visit localhost '^report from http://localhost:[0-9]*: open close 100[0-9]$' 'no session with this peer' \
+        --origin "http://localhost:$page_port"
+    clean_up
+    trap - EXIT
 }
 
 job_deny() { # advisories, licences, sources, banned features; offline, with ../shared/advisory-db
@@ -193,6 +219,62 @@ job_mutants() { # mutation tests of header, crypto, wire and session; a survivor
 job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and with aws-lc
     cargo bench --locked --bench session
     cargo bench --locked --bench session --features aws-lc
+}
+
+# Serves the page for one visit; sets page_port.
+serve_page() {
+    python3 tests/browser/serve.py >"$work/page" &
+    page=$!
+    eventually '^[0-9]' "$work/page"
+    page_port=$(sed -n 1p "$work/page")
+}
+
+# Starts a backend with the options that are left, opens the page as HOST in the browser, and wants
+# REPORT of the page and LOGGED of the backend: HOST REPORT LOGGED [OPTION...]
+visit() {
+    local host=$1 report=$2 logged=$3 url
+    shift 3
+    "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" "$@" >"$work/backend" 2>&1 &
+    backend=$!
+    eventually 'ws://' "$work/backend"
+    url=$(sed -n 's|.*\(ws://[^ ]*\).*|\1|p' "$work/backend")
+    "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$work/profile" \
+        "http://$host:$page_port/#$url" >"$work/browser" 2>&1 &
+    shown=$!
+    eventually '^report' "$work/page" || { tail -n 20 "$work/browser" && fail "the page reports nothing"; }
+    sed 's/^/page    | /' "$work/page"
+    eventually "$logged" "$work/backend" || true
+    sed 's/^/backend | /' "$work/backend"
+    stop "$shown" "$page" "$backend"
+    shown= page= backend=
+    wanted "$work/page" "$report"
+    wanted "$work/backend" "$logged"
+}
+
+# Waits for a line with this pattern in the file, up to 30 s.
+eventually() {
+    local tries
+    for tries in $(seq 300); do
+        ! grep -qi -- "$1" "$2" || return 0
+        sleep 0.1
+    done
+    say "'$1' does not come in $(basename "$2") within $((tries / 10)) s"
+    return 1
+}
+
+# Ends processes of ours, and waits until they are gone.
+stop() {
+    local process
+    for process; do
+        kill "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
+}
+
+# What a job left running or lying about.
+clean_up() {
+    stop ${shown:-} ${page:-} ${backend:-}
+    rm -rf "$work"
 }
 
 # Makes the agent's key, starts a backend that admits it, runs the agent with the arguments that the
