@@ -84,7 +84,7 @@ impl Agreement {
     /// The shared secret, unless the other share has no part in it.
     pub(super) fn agree(self, share: &[u8; 32]) -> Option<Secret> {
         let shared = self.0.diffie_hellman(&PublicKey::from(*share));
-        shared.was_contributory().then(|| Secret::new(shared.to_bytes()))
+        if shared.was_contributory() { Some(Secret::new(shared.to_bytes())) } else { None }
     }
 }
 
