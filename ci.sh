@@ -105,7 +105,7 @@ job_examples() { # run every example; echo alone, echo_backend with echo_agent, 
     trap - EXIT
 }
 
-job_ct() { # follow secrets through a release build under valgrind; time refusals for CT_SECONDS
+job_ct() { # follow secrets through a release under valgrind, search its memory, time refusals for CT_SECONDS
     if [ "$(uname -sm)" != "Linux x86_64" ]; then
         say "not run: ct (valgrind is asked on Linux x86_64 only)"
         return
@@ -119,6 +119,7 @@ job_ct() { # follow secrets through a release build under valgrind; time refusal
         cat "$log"
         fail "what a clock may see depends on a secret; the reports above are those of the controls, too"
     }
+    env -u RUSTFLAGS cargo test --locked --release --manifest-path tests/ct/Cargo.toml --target-dir "$folder" --test memory
     say "the times of refusals; they only inform, and a busy machine measures badly"
     "$folder/release/refusals" "${CT_SECONDS:-24}"
 }

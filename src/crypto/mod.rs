@@ -19,6 +19,7 @@ mod rustcrypto;
 mod schedule;
 mod sealing;
 mod seed;
+mod stack;
 #[cfg(test)]
 mod tests;
 
