@@ -84,7 +84,7 @@ impl Agreement {
     /// The shared secret, unless the other share has no part in it.
     pub(super) fn agree(self, share: &[u8; 32]) -> Option<Secret> {
         let shared = self.0.diffie_hellman(&PublicKey::from(*share));
-        shared.was_contributory().then(|| Secret::new(shared.to_bytes()))
+        if shared.was_contributory() { Some(Secret::new(shared.to_bytes())) } else { None }
     }
 }
 
@@ -111,6 +111,16 @@ impl Decapsulator {
         #[allow(deprecated, reason = "AWS-LC imports no other form")]
         let expanded = ml_kem::ExpandedKeyEncoding::to_expanded_bytes(&*self.0);
         Zeroizing::new(expanded.as_slice().to_vec())
+    }
+
+    /// Where the key lies and how many bytes it has, and the same of the public half in it, for a test
+    /// that follows the rest.
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn places(&self) -> [(*const u8, usize); 2] {
+        fn place<T>(of: &T) -> (*const u8, usize) {
+            ((&raw const *of).cast(), size_of_val(of))
+        }
+        [place(&*self.0), place(self.0.encapsulation_key())]
     }
 
     /// The shared secret; a ciphertext that was made for another key gives an unrelated one.

@@ -4,6 +4,8 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::stack::{SHALLOW, wiped};
+
 const PREFIX: &[u8] = b"waxwire/1 ";
 const MAX_OUTPUT: usize = 255 * 32;
 
@@ -82,8 +84,10 @@ impl Secret {
             &[context_length],
             context,
         ];
-        let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).map_err(|_| ExportError::Length)?;
-        hkdf.expand_multi_info(&info, out).map_err(|_| ExportError::Length)
+        wiped::<SHALLOW, _>(|| {
+            let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).map_err(|_| ExportError::Length)?;
+            hkdf.expand_multi_info(&info, out).map_err(|_| ExportError::Length)
+        })
     }
 }
 
@@ -103,10 +107,12 @@ impl<const N: usize> std::fmt::Debug for Secret<N> {
 
 /// HKDF-Extract.
 pub(crate) fn extract(salt: &[u8], material: &[u8]) -> Secret {
-    let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt), material);
-    let secret = Secret::new(prk.into());
-    prk.as_mut_slice().zeroize();
-    secret
+    wiped::<SHALLOW, _>(|| {
+        let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt), material);
+        let secret = Secret::new(prk.into());
+        prk.as_mut_slice().zeroize();
+        secret
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Bodies of the fuzz targets, behind the private feature `__fuzz`: no stability is promised.
+//! Bodies of the fuzz targets, and what `tests/ct` follows secrets through, behind the private feature
+//! `__fuzz`: no stability is promised.
 //!
-//! Each takes a fuzzer's bytes, builds its state anew, and asserts what must hold for any bytes.
+//! Each target takes a fuzzer's bytes, builds its state anew, and asserts what must hold for any bytes.
 //! `fuzz/fuzz_targets` calls them under libFuzzer, where `cfg(fuzzing)` puts a mock cipher in place
 //! of the real one; `tests/corpus.rs` replays what was found with the real one.
 
@@ -14,6 +15,9 @@ mod layouts;
 mod live;
 mod parties;
 mod seeds;
+
+pub use crate::crypto::bare;
+pub use crate::session::claiming;
 
 pub use self::channel::channel;
 pub use self::curves::channel_look_ups;

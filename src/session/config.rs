@@ -207,7 +207,9 @@ impl Config {
     /// Whether one of the knocks this side accepts as a responder ends `hello`.
     pub(super) fn accepts_knock(&self, hello: &[u8]) -> bool {
         let Some((before, knock)) = hello.split_last_chunk() else { return false };
-        self.own_knocks.iter().chain(&self.knocks).any(|key| key.matches(before, knock))
+        // Each is asked, so that the time does not tell which it was.
+        let keys = self.own_knocks.iter().chain(&self.knocks);
+        keys.fold(false, |fits, key| fits | key.matches(before, knock))
     }
 
     /// What this side knocks with as an initiator.

@@ -34,7 +34,7 @@ impl CookieKey {
         let this = bucket(now);
         [this, this.wrapping_sub(1)]
             .into_iter()
-            .any(|bucket| same(&self.of_bucket(source, hello, bucket), cookie))
+            .fold(false, |fits, bucket| fits | same(&self.of_bucket(source, hello, bucket), cookie))
     }
 
     fn of_bucket(&self, source: &[u8], hello: &[u8], bucket: u32) -> [u8; COOKIE_LENGTH] {

@@ -9,9 +9,10 @@ use super::keys::{Early, HandshakeKeys};
 use super::sealed::{Opening, Phase, Session};
 use super::side::Side;
 use super::verifier::{Asked, Claim, Peer};
-use crate::crypto::{Secret, Suite, hash};
+use crate::crypto::{PublicKey, Secret, Suite, hash};
 use crate::ids::{Generation, LinkId};
 use crate::time::{Instant, Now};
+use crate::wire::{self, encode_claim};
 
 /// What a pair begins with.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,14 @@ pub(crate) struct Stage {
     pub suite: Suite,
     pub resumed: bool,
     pub now: Now,
+}
+
+/// A party that claims the key of another, and signs with its own all the same.
+#[must_use]
+pub fn claiming(mut config: Config, key: &PublicKey) -> Config {
+    config.claim.clear();
+    encode_claim(&wire::Claim::Key(key.to_bytes()), &mut config.claim);
+    config
 }
 
 /// The peer that `config` admits on the claim that `other` presents, which `now` allows.
