@@ -3,7 +3,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "link joins it to a session"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "`link` will join it to a session"))]
+#[expect(unused_imports, reason = "`link` will join it to a session")]
 mod call;
 mod crypto;
 mod error;

@@ -576,3 +576,462 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::Malformed;
+
+    const ONE: Correlation = Correlation::from_wire(1);
+    const TWO: Correlation = Correlation::from_wire(2);
+
+    /// proto-spec, [Q-9]: one terminal answer, in the class of the request.
+    #[test]
+    fn a_call_is_answered_once() {
+        for reliability in [Reliability::BestEffort, Reliability::Numbered] {
+            let mut answers = attached();
+            hear(&mut answers, Heard { reliability, ..request(ONE) });
+            assert_eq!(answers.poll_event(), Some(opened(ONE, Caller::WantsOne)));
+            assert_eq!(answers.answer(at(1), ONE, Bytes::from_static(b"!")), Ok(()));
+            let say = said(&mut answers);
+            assert_eq!((say.kind, say.subject), (Kind::Response, Subject::Call(ONE)));
+            assert_eq!((say.class, say.reliability), (Class::High, reliability));
+            assert_eq!((&say.payload[..], say.ttl), (&b"!"[..], Some(Duration::from_secs(4))));
+            let failure = Failure::new(ErrorCode::Internal);
+            assert_eq!(answers.answer(at(1), ONE, Bytes::new()), Err(AnswerError::Ended));
+            assert_eq!(answers.fail(at(1), ONE, &failure), Err(AnswerError::Ended));
+            let progress = Progress::Permille(1);
+            assert_eq!(answers.progress(at(1), ONE, &progress), Err(AnswerError::Ended));
+            assert_eq!(answers.item(ONE, Bytes::new()), Err(AnswerError::Ended));
+            assert_empty(&mut answers);
+        }
+    }
+
+    /// proto-spec: a copy is dropped while the call is open, and after.
+    #[test]
+    fn a_copy_of_a_request_opens_nothing() {
+        let mut answers = attached();
+        hear(&mut answers, request(ONE));
+        hear(&mut answers, request(ONE));
+        answers.answer(at(0), ONE, Bytes::new()).expect("open");
+        hear(&mut answers, request(ONE));
+        let opened = std::iter::from_fn(|| answers.poll_event()).count();
+        assert_eq!((opened, answers.strays()), (1, 2));
+        said(&mut answers);
+        assert_empty(&mut answers);
+    }
+
+    /// proto-spec: the last 1024 endings are remembered, and no more.
+    #[test]
+    fn endings_are_remembered_up_to_a_bound() {
+        let mut answers = attached();
+        let end = |answers: &mut Answers, number| {
+            let correlation = Correlation::from_wire(number);
+            hear(answers, request(correlation));
+            answers.answer(at(0), correlation, Bytes::new())
+        };
+        for number in 0..1024 {
+            end(&mut answers, number).expect("new");
+        }
+        assert_eq!(end(&mut answers, 0), Err(AnswerError::Ended));
+        end(&mut answers, 1024).expect("new");
+        assert_eq!(end(&mut answers, 1), Err(AnswerError::Ended));
+        assert_eq!(end(&mut answers, 0), Ok(()), "forgotten");
+        assert_eq!(answers.memory.order.len(), answers.memory.calls.len());
+    }
+
+    /// proto-spec: the deadline.
+    #[test]
+    fn a_deadline_fails_the_call_and_stops_the_handler() {
+        let mut answers = attached();
+        hear(&mut answers, request(ONE));
+        answers.poll_event();
+        assert_eq!(answers.next_timeout(), Some(at(5)));
+        answers.handle_timeout(Instant::from_nanos(at(5).as_nanos() - 1));
+        assert_eq!(answers.poll_event(), None);
+        answers.handle_timeout(at(5));
+        assert_eq!(answers.poll_event(), Some(stop(ONE, Stop::Deadline)));
+        assert_eq!(failure(&mut answers), ErrorCode::Deadline);
+        assert_eq!(answers.answer(at(5), ONE, Bytes::new()), Err(AnswerError::Ended));
+        assert_empty(&mut answers);
+    }
+
+    /// proto-spec: a request without a time has ten seconds; one without time left is not begun.
+    #[test]
+    fn a_request_has_the_time_it_says() {
+        let mut answers = attached();
+        hear(&mut answers, Heard { remaining: None, ..request(ONE) });
+        assert_eq!(answers.next_timeout(), Some(at(10)));
+        answers.poll_event();
+        hear(&mut answers, Heard { remaining: Some(Duration::ZERO), ..request(TWO) });
+        assert_eq!(answers.poll_event(), None);
+        assert_eq!(failure(&mut answers), ErrorCode::Deadline);
+    }
+
+    /// proto-spec.
+    #[test]
+    fn a_call_too_many_is_refused_as_busy() {
+        let mut answers = attached();
+        let more = Correlation::from_wire(999);
+        for number in 0..CALLS as u64 {
+            hear(&mut answers, request(Correlation::from_wire(number)));
+            assert!(answers.poll_event().is_some());
+        }
+        hear(&mut answers, request(more));
+        assert_eq!(answers.poll_event(), None);
+        assert_eq!(failure(&mut answers), ErrorCode::Busy);
+        answers.answer(at(0), ONE, Bytes::new()).expect("open");
+        said(&mut answers);
+        hear(&mut answers, request(more));
+        assert_eq!(answers.poll_event(), None, "it was answered");
+        hear(&mut answers, request(Correlation::from_wire(1000)));
+        assert!(answers.poll_event().is_some(), "there is room again");
+    }
+
+    /// proto-spec.
+    #[test]
+    fn a_withdrawn_call_gets_the_answer_its_handler_gives() {
+        let mut answers = attached();
+        hear(&mut answers, request(ONE));
+        answers.poll_event();
+        for _ in 0..2 {
+            answers.handle_cancel(at(0), ONE, CancelReason::Unwanted);
+        }
+        let stopped = stop(ONE, Stop::Withdrawn(CancelReason::Unwanted));
+        assert_eq!(answers.poll_event(), Some(stopped));
+        assert_eq!((answers.poll_event(), answers.poll_output(at(0))), (None, None));
+        answers.fail(at(0), ONE, &Failure::new(ErrorCode::Cancelled)).expect("owed");
+        assert_eq!(failure(&mut answers), ErrorCode::Cancelled);
+        answers.handle_cancel(at(0), ONE, CancelReason::Unwanted);
+        assert_empty(&mut answers);
+    }
+
+    /// proto-spec.
+    #[test]
+    fn a_cancel_that_overtook_its_request_stops_it() {
+        let mut answers = attached();
+        answers.handle_cancel(at(0), ONE, CancelReason::Unwanted);
+        hear(&mut answers, request(ONE));
+        assert_eq!(failure(&mut answers), ErrorCode::Cancelled);
+        assert_empty(&mut answers);
+        hear(&mut answers, request(ONE));
+        assert_eq!(answers.poll_output(at(0)), None, "it is answered once");
+    }
+
+    #[test]
+    fn a_detach_ends_calls_without_a_number() {
+        let mut answers = attached();
+        hear(&mut answers, request(ONE));
+        hear(&mut answers, numbered(TWO));
+        hear(&mut answers, request(Correlation::from_wire(3)));
+        answers.answer(at(0), Correlation::from_wire(3), Bytes::new()).expect("open");
+        while answers.poll_event().is_some() {}
+        answers.detached(at(1));
+        assert_eq!(answers.poll_event(), Some(stop(ONE, Stop::Detached)));
+        assert_eq!(answers.poll_event(), None);
+        assert_eq!(answers.poll_output(at(1)), None, "nobody waits for it");
+        answers.progress(at(1), TWO, &Progress::Permille(1)).expect("open");
+        assert_eq!(answers.poll_output(at(1)), None, "progress does not wait");
+        answers.answer(at(1), TWO, Bytes::new()).expect("open");
+        assert_eq!(said(&mut answers).kind, Kind::Response);
+        assert_empty(&mut answers);
+    }
+
+    #[test]
+    fn a_caller_without_memory_is_not_answered() {
+        let mut answers = attached();
+        for correlation in [ONE, TWO] {
+            hear(&mut answers, numbered(correlation));
+            answers.poll_event();
+        }
+        answers.answer(at(0), TWO, Bytes::new()).expect("open");
+        answers.caller_lost(at(0));
+        assert_eq!(answers.poll_event(), Some(stop(ONE, Stop::CallerLost)));
+        assert_empty(&mut answers);
+        hear(&mut answers, request(ONE));
+        assert_eq!(answers.poll_event(), Some(opened(ONE, Caller::WantsOne)));
+    }
+
+    #[test]
+    fn progress_is_said_at_once_and_never_again() {
+        let mut answers = attached();
+        hear(&mut answers, numbered(ONE));
+        answers.progress(at(0), ONE, &Progress::Permille(7)).expect("open");
+        let say = said(&mut answers);
+        assert_eq!((say.kind, say.reliability), (Kind::Progress, Reliability::BestEffort));
+        assert_eq!(Progress::decode(&say.payload), Ok(Progress::Permille(7)));
+    }
+
+    #[test]
+    fn who_wants_one_answer_gets_no_items() {
+        let mut answers = attached();
+        hear(&mut answers, request(ONE));
+        assert_eq!(answers.item(ONE, Bytes::new()), Err(AnswerError::NotAStream));
+        hear(&mut answers, demand(ONE, 1, 0, DemandMode::Note));
+        assert_eq!(answers.strays(), 1);
+    }
+
+    /// proto-spec: the sender's half.
+    #[test]
+    fn no_item_goes_beyond_the_demand() {
+        let mut answers = streaming(2, 0);
+        offer(&mut answers, ONE, 2);
+        assert_eq!(answers.item(ONE, Bytes::new()), Err(AnswerError::NoRoom));
+        assert_eq!(offsets(&mut answers), [0, 1]);
+        hear(&mut answers, demand(ONE, 1, 0, DemandMode::Note));
+        assert_eq!(answers.poll_event(), None, "a demand never falls, nor does this one rise");
+        hear(&mut answers, demand(ONE, 3, 1, DemandMode::Note));
+        assert_eq!(answers.poll_event(), Some(AnswerEvent::Room { correlation: ONE }));
+        offer(&mut answers, ONE, 1);
+        assert_eq!(answers.item(ONE, Bytes::new()), Err(AnswerError::NoRoom));
+        assert_eq!(offsets(&mut answers), [2]);
+    }
+
+    /// proto-spec: the sender's half.
+    #[test]
+    fn a_stream_goes_on_from_where_its_receiver_is() {
+        let mut answers = streaming(8, 0);
+        offer(&mut answers, ONE, 4);
+        assert_eq!(offsets(&mut answers), [0, 1, 2, 3]);
+        hear(&mut answers, demand(ONE, 8, 2, DemandMode::GoOn));
+        assert_eq!(offsets(&mut answers), [2, 3]);
+        hear(&mut answers, demand(ONE, 8, 3, DemandMode::Note));
+        assert_eq!(offsets(&mut answers), [0; 0]);
+        hear(&mut answers, demand(ONE, 8, 0, DemandMode::GoOn));
+        assert_eq!(offsets(&mut answers), [3], "what has arrived is not kept");
+        assert_eq!(answers.kept_bytes(), 1);
+    }
+
+    #[test]
+    fn items_wait_for_a_transport() {
+        let mut answers = streaming(8, 0);
+        answers.detached(at(0));
+        offer(&mut answers, ONE, 1);
+        answers.answer(at(0), ONE, Bytes::new()).expect("open");
+        assert_eq!(answers.poll_output(at(0)), None);
+        answers.attached();
+        assert_eq!(said(&mut answers).kind, Kind::Item);
+        assert_eq!(said(&mut answers).kind, Kind::Response);
+    }
+
+    #[test]
+    fn a_stream_ends_behind_its_items_and_lingers_until_they_arrived() {
+        let mut answers = streaming(8, 0);
+        offer(&mut answers, ONE, 2);
+        answers.answer(at(0), ONE, Bytes::from_static(b"end")).expect("open");
+        assert_eq!(answers.item(ONE, Bytes::new()), Err(AnswerError::Ended));
+        assert_eq!(answers.answer(at(0), ONE, Bytes::new()), Err(AnswerError::Ended));
+        assert_eq!((said(&mut answers).kind, said(&mut answers).kind), (Kind::Item, Kind::Item));
+        let end = StreamEnd { count: 2, payload: Bytes::from_static(b"end") };
+        let say = said(&mut answers);
+        assert_eq!((say.kind, say.reliability), (Kind::Response, Reliability::Numbered));
+        assert_eq!(StreamEnd::decode(&say.payload), Ok(end));
+        hear(&mut answers, demand(ONE, 8, 1, DemandMode::GoOn));
+        assert_eq!(offsets(&mut answers), [1]);
+        assert_eq!(answers.open_calls(), 1);
+        hear(&mut answers, demand(ONE, 8, 2, DemandMode::Note));
+        assert_empty(&mut answers);
+    }
+
+    #[test]
+    fn a_stream_whose_items_arrived_ends_at_once() {
+        let mut answers = streaming(8, 3);
+        offer(&mut answers, ONE, 1);
+        assert_eq!(offsets(&mut answers), [3], "it begins where its receiver is");
+        hear(&mut answers, demand(ONE, 8, 4, DemandMode::Note));
+        answers.answer(at(0), ONE, Bytes::new()).expect("open");
+        assert_eq!(StreamEnd::decode(&said(&mut answers).payload).map(|end| end.count), Ok(4));
+        assert_empty(&mut answers);
+    }
+
+    /// A stream that its deadline or a CANCEL meets at its end still has one terminal answer.
+    #[test]
+    fn a_stream_that_is_late_or_withdrawn_at_its_end_is_answered_once() {
+        let close: [(fn(&mut Answers), ErrorCode); 2] = [
+            (|answers| answers.handle_timeout(at(5)), ErrorCode::Deadline),
+            (
+                |answers| answers.handle_cancel(at(0), ONE, CancelReason::Unwanted),
+                ErrorCode::Cancelled,
+            ),
+        ];
+        for (close, code) in close {
+            let mut answers = streaming(8, 0);
+            offer(&mut answers, ONE, 1);
+            answers.answer(at(0), ONE, Bytes::new()).expect("open");
+            close(&mut answers);
+            assert_eq!(failure(&mut answers), code, "the answer was not said yet");
+            assert_empty(&mut answers);
+
+            let mut answers = streaming(8, 0);
+            offer(&mut answers, ONE, 1);
+            answers.answer(at(0), ONE, Bytes::new()).expect("open");
+            assert_eq!(
+                (said(&mut answers).kind, said(&mut answers).kind),
+                (Kind::Item, Kind::Response)
+            );
+            close(&mut answers);
+            assert_empty(&mut answers);
+        }
+    }
+
+    #[test]
+    fn what_a_receiver_has_already_is_not_kept() {
+        let mut answers = streaming(9, 0);
+        hear(&mut answers, demand(ONE, 9, 2, DemandMode::Note));
+        offer(&mut answers, ONE, 3);
+        assert_eq!(offsets(&mut answers), [2]);
+        hear(&mut answers, demand(ONE, u64::MAX, u64::MAX, DemandMode::GoOn));
+        offer(&mut answers, ONE, 100);
+        assert_eq!((offsets(&mut answers), answers.kept_bytes()), (vec![], 0));
+    }
+
+    #[test]
+    fn the_items_kept_are_bounded() {
+        let mut answers = streaming(u64::MAX, 0);
+        offer(&mut answers, ONE, STREAM_ITEMS);
+        assert_eq!(answers.item(ONE, Bytes::new()), Err(AnswerError::NoRoom));
+        let large = Bytes::from(vec![0; STREAM_BYTES + 1]);
+        let mut answers = streaming(u64::MAX, 0);
+        answers.item(ONE, large.clone()).expect("it is alone");
+        assert_eq!(answers.item(ONE, Bytes::from_static(b".")), Err(AnswerError::NoRoom));
+        hear(&mut answers, demand(ONE, u64::MAX, 0, DemandMode::Note));
+        assert_eq!(answers.poll_event(), None, "nothing was freed");
+    }
+
+    #[test]
+    fn all_streams_together_are_bounded_and_wake_when_one_ends() {
+        let mut answers = attached();
+        let half = Bytes::from(vec![0; STREAM_BYTES / 2]);
+        let fit = STREAMS_BYTES / half.len();
+        let streams: Vec<_> = (1..=fit as u64 + 1).map(Correlation::from_wire).collect();
+        for stream in &streams {
+            hear(&mut answers, open_stream(*stream, u64::MAX, 0));
+            answers.item(*stream, half.clone()).expect("it is alone");
+            answers.poll_event();
+        }
+        assert_eq!(answers.item(ONE, half.clone()), Err(AnswerError::NoRoom));
+        for stream in &streams[1..] {
+            answers.fail(at(0), *stream, &Failure::new(ErrorCode::Internal)).expect("open");
+        }
+        assert_eq!(answers.poll_event(), Some(AnswerEvent::Room { correlation: ONE }));
+        assert_eq!((answers.poll_event(), answers.kept_bytes()), (None, half.len()));
+    }
+
+    #[test]
+    fn streams_take_turns() {
+        let mut answers = streaming(8, 0);
+        hear(&mut answers, open_stream(TWO, 8, 0));
+        offer(&mut answers, ONE, 2);
+        offer(&mut answers, TWO, 2);
+        let turns: Vec<_> = (0..4).map(|_| said(&mut answers).subject).collect();
+        let (one, two) = (Subject::Call(ONE), Subject::Call(TWO));
+        assert_eq!(turns, [one, two, one, two]);
+    }
+
+    #[test]
+    fn what_an_answerer_does_not_read_is_a_violation() {
+        let mut answers = attached();
+        for kind in [Kind::Response, Kind::Item, Kind::Failure, Kind::Command, Kind::Status] {
+            let misplaced = answers.handle(at(0), &Heard { kind, ..request(ONE) });
+            assert_eq!(misplaced, Err(Violation::Misplaced));
+        }
+        for kind in [Kind::Request(Shape::Stream), Kind::Demand] {
+            let torn = answers.handle(at(0), &Heard { kind, ..request(ONE) });
+            assert_eq!(torn, Err(Violation::Malformed(Malformed::Truncated)));
+        }
+        assert_empty(&mut answers);
+    }
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_nanos(secs * 1_000_000_000)
+    }
+
+    fn attached() -> Answers {
+        let mut answers = Answers::new();
+        answers.attached();
+        answers
+    }
+
+    /// A stream called `ONE`.
+    fn streaming(allowed: u64, from: u64) -> Answers {
+        let mut answers = attached();
+        hear(&mut answers, open_stream(ONE, allowed, from));
+        assert_eq!(answers.poll_event(), Some(opened(ONE, Caller::WantsStream { from })));
+        answers
+    }
+
+    fn request(correlation: Correlation) -> Heard {
+        Heard {
+            kind: Kind::Request(Shape::One),
+            correlation,
+            payload: Bytes::from_static(b"?"),
+            class: Class::High,
+            remaining: Some(Duration::from_secs(5)),
+            reliability: Reliability::BestEffort,
+        }
+    }
+
+    fn numbered(correlation: Correlation) -> Heard {
+        Heard { reliability: Reliability::Numbered, ..request(correlation) }
+    }
+
+    fn open_stream(correlation: Correlation, allowed: u64, from: u64) -> Heard {
+        let payload = Opening { allowed, from, payload: Bytes::from_static(b"?") }.encode();
+        Heard { kind: Kind::Request(Shape::Stream), payload, ..numbered(correlation) }
+    }
+
+    fn demand(correlation: Correlation, allowed: u64, next: u64, mode: DemandMode) -> Heard {
+        let payload = Demand { allowed, next, mode }.encode();
+        Heard { kind: Kind::Demand, payload, ..request(correlation) }
+    }
+
+    fn hear(answers: &mut Answers, heard: Heard) {
+        answers.handle(at(0), &heard).expect("well formed");
+    }
+
+    fn offer(answers: &mut Answers, correlation: Correlation, count: u64) {
+        for _ in 0..count {
+            answers.item(correlation, Bytes::from_static(b".")).expect("room");
+        }
+    }
+
+    fn opened(correlation: Correlation, caller: Caller) -> AnswerEvent {
+        let payload = Bytes::from_static(b"?");
+        AnswerEvent::Opened { correlation, class: Class::High, deadline: at(5), caller, payload }
+    }
+
+    fn stop(correlation: Correlation, stop: Stop) -> AnswerEvent {
+        AnswerEvent::Stop { correlation, stop }
+    }
+
+    fn said(answers: &mut Answers) -> Say {
+        match answers.poll_output(at(1)) {
+            Some(Output::Say(say)) => say,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn failure(answers: &mut Answers) -> ErrorCode {
+        let say = said(answers);
+        assert_eq!(say.kind, Kind::Failure);
+        Failure::decode(&say.payload).expect("well formed").code
+    }
+
+    fn offsets(answers: &mut Answers) -> Vec<u64> {
+        let mut offsets = Vec::new();
+        while let Some(output) = answers.poll_output(at(0)) {
+            let Output::Say(say) = output else { panic!("{output:?}") };
+            assert_eq!((say.kind, say.reliability), (Kind::Item, Reliability::BestEffort));
+            offsets.push(Item::decode(&say.payload).expect("well formed").offset);
+        }
+        offsets
+    }
+
+    fn assert_empty(answers: &mut Answers) {
+        assert_eq!((answers.open_calls(), answers.next_timeout()), (0, None));
+        assert_eq!((answers.kept_bytes(), answers.ready.len(), answers.starved.len()), (0, 0, 0));
+        assert_eq!((answers.poll_output(at(0)), answers.poll_event()), (None, None));
+    }
+}

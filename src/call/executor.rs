@@ -381,6 +381,330 @@ fn say(id: CommandId, class: Class, status: Status, effect: Effect) -> Output {
         payload: StatusBody { id, status, effect }.encode(),
         class,
         ttl: None,
-        reliability: Reliability::Durable,
+        // That it runs is no end: it may be lost with the process, and no `told` speaks of it.
+        reliability: match status {
+            Status::Running => Reliability::Numbered,
+            _ => Reliability::Durable,
+        },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Malformed;
+
+    const ID: CommandId = CommandId([1; 16]);
+
+    /// proto-spec: the row before the effect, the result before the report.
+    #[test]
+    fn a_command_is_stored_before_it_runs_and_before_it_is_reported() {
+        let mut executor = Executor::new(OnCrash::Report);
+        hear(&mut executor, ID, run(b"go"));
+        assert_eq!((executor.poll_event(), executor.poll_output()), (None, None));
+        let begun = put(&mut executor);
+        assert_eq!(begun.stage, Stage::Begun(Bytes::from_static(b"go")));
+        executor.stored(at(1), ID, begun.version);
+        assert_eq!(executor.poll_event(), Some(runs(ID, b"go", false)));
+        assert_eq!(report(&mut executor), (Status::Running, Effect::None));
+        let done = Executed::Succeeded(Bytes::from_static(b"done"));
+        executor.finish(at(2), ID, done.clone()).expect("it runs");
+        assert_eq!(executor.poll_output(), None, "its result is not stored");
+        assert_eq!(executor.finish(at(2), ID, done), Err(ExecutorError::NotRunning));
+        let settled = put(&mut executor);
+        executor.stored(at(2), ID, settled.version);
+        let effect = Effect::Result(Bytes::from_static(b"done"));
+        assert_eq!(report(&mut executor), (Status::Succeeded, effect));
+        executor.stored(at(2), ID, settled.version);
+        assert_eq!(executor.poll_output(), None);
+        assert_eq!((executor.open_commands(), executor.results()), (0, 1));
+    }
+
+    #[test]
+    fn a_command_ends_as_its_handler_says() {
+        let failure = Failure::with_text(ErrorCode::Application(4), "no");
+        for (executed, expected) in [
+            (Executed::Failed(failure.clone()), (Status::Failed, Effect::Failure(failure))),
+            (Executed::Cancelled, (Status::Cancelled, Effect::None)),
+        ] {
+            let mut executor = running();
+            executor.finish(at(1), ID, executed).expect("it runs");
+            store(&mut executor, at(1));
+            assert_eq!(report(&mut executor), expected);
+        }
+    }
+
+    /// proto-spec, [Q-22]: a copy never runs, and gets what is known of the first.
+    #[test]
+    fn a_copy_gets_the_first_result() {
+        let mut executor = Executor::new(OnCrash::Report);
+        hear(&mut executor, ID, run(b"go"));
+        hear(&mut executor, ID, run(b"go"));
+        assert_eq!(executor.poll_output(), None);
+        store(&mut executor, at(0));
+        report(&mut executor);
+        hear(&mut executor, ID, run(b"go"));
+        assert_eq!(report(&mut executor).0, Status::Running);
+        executor.finish(at(1), ID, Executed::Succeeded(Bytes::from_static(b"1"))).expect("it runs");
+        hear(&mut executor, ID, run(b"go"));
+        assert_eq!(executor.poll_output(), None);
+        store(&mut executor, at(1));
+        for _ in 0..2 {
+            let first = (Status::Succeeded, Effect::Result(Bytes::from_static(b"1")));
+            assert_eq!(report(&mut executor), first);
+            hear(&mut executor, ID, run(b"other"));
+        }
+        let runs = std::iter::from_fn(|| executor.poll_event()).count();
+        assert_eq!(runs, 1);
+    }
+
+    #[test]
+    fn a_command_begins_in_time_or_not_at_all() {
+        let mut executor = Executor::new(OnCrash::Report);
+        let payload = CommandBody { id: ID, op: run(b"go") }.encode();
+        executor.handle(at(0), &payload, Class::Low, Some(Duration::ZERO)).expect("well formed");
+        assert_eq!(report(&mut executor).0, Status::Expired);
+        assert_eq!((executor.poll_event(), executor.poll_change()), (None, None));
+        hear(&mut executor, ID, run(b"go"));
+        let row = put(&mut executor);
+        executor.stored(at(100), ID, row.version);
+        store(&mut executor, at(100));
+        assert_eq!(executor.poll_event(), None, "the store took too long");
+        assert_eq!(report(&mut executor).0, Status::Expired);
+        let other = CommandBody { id: CommandId([2; 16]), op: run(b"go") }.encode();
+        executor.handle(at(0), &other, Class::Low, None).expect("well formed");
+        store(&mut executor, at(24 * 3600 - 1));
+        assert!(executor.poll_event().is_some(), "without a time it has a day");
+    }
+
+    #[test]
+    fn a_running_command_is_asked_to_stop() {
+        let mut executor = running();
+        hear(&mut executor, ID, CommandOp::Cancel);
+        hear(&mut executor, ID, CommandOp::Cancel);
+        assert_eq!(executor.poll_event(), Some(ExecutorEvent::Stop { id: ID }));
+        assert_eq!((executor.poll_event(), executor.poll_output()), (None, None));
+        executor.finish(at(1), ID, Executed::Cancelled).expect("it runs");
+        store(&mut executor, at(1));
+        assert_eq!(report(&mut executor).0, Status::Cancelled);
+        hear(&mut executor, ID, CommandOp::Cancel);
+        assert_eq!(report(&mut executor).0, Status::Cancelled);
+    }
+
+    /// A row that was being stored when the command was withdrawn does not begin it.
+    #[test]
+    fn a_command_withdrawn_while_it_is_stored_never_runs() {
+        let mut executor = Executor::new(OnCrash::Report);
+        hear(&mut executor, ID, run(b"go"));
+        hear(&mut executor, ID, CommandOp::Cancel);
+        let (begun, cancelled) = (put(&mut executor), put(&mut executor));
+        executor.stored(at(0), ID, begun.version);
+        assert_eq!((executor.poll_event(), executor.poll_output()), (None, None));
+        executor.stored(at(0), ID, cancelled.version);
+        assert_eq!(report(&mut executor).0, Status::Cancelled);
+        assert_eq!(executor.open_bytes, 0);
+    }
+
+    /// proto-spec.
+    #[test]
+    fn a_command_that_comes_behind_its_cancel_never_runs() {
+        let mut executor = Executor::new(OnCrash::Report);
+        hear(&mut executor, ID, CommandOp::Cancel);
+        store(&mut executor, at(0));
+        assert_eq!(report(&mut executor).0, Status::Cancelled);
+        hear(&mut executor, ID, run(b"go"));
+        assert_eq!(report(&mut executor).0, Status::Cancelled);
+        assert_eq!(executor.poll_event(), None);
+    }
+
+    /// proto-spec.
+    #[test]
+    fn a_command_too_many_fails_as_busy_and_is_forgotten() {
+        let mut executor = Executor::new(OnCrash::Report);
+        for number in 0..COMMANDS_OPEN as u8 {
+            hear(&mut executor, CommandId([number; 16]), run(b"go"));
+        }
+        assert_busy(&mut executor, CommandId([99; 16]), run(b"go"));
+        store(&mut executor, at(0));
+        executor.finish(at(0), ID, Executed::Cancelled).expect("it runs");
+        while executor.poll_output().is_some() || executor.poll_event().is_some() {}
+        hear(&mut executor, CommandId([99; 16]), run(b"go"));
+        store(&mut executor, at(0));
+        assert!(executor.poll_event().is_some(), "it was forgotten, and there is room");
+
+        let mut executor = Executor::new(OnCrash::Report);
+        hear(&mut executor, ID, run(&vec![0; COMMANDS_OPEN_BYTES]));
+        assert_busy(&mut executor, CommandId([99; 16]), run(b"x"));
+    }
+
+    /// proto-spec: a process that died while a command ran.
+    #[test]
+    fn a_command_found_begun_is_unknown_or_runs_again() {
+        let mut first = Executor::new(OnCrash::Report);
+        hear(&mut first, ID, run(b"go"));
+        let row = put(&mut first);
+
+        let mut reporting = Executor::new(OnCrash::Report);
+        reporting.load(at(9), [row.clone()]);
+        assert_eq!((reporting.poll_event(), reporting.poll_output()), (None, None));
+        store(&mut reporting, at(9));
+        assert_eq!(report(&mut reporting).0, Status::Unknown);
+        hear(&mut reporting, ID, run(b"go"));
+        assert_eq!(report(&mut reporting).0, Status::Unknown);
+        assert_eq!((reporting.poll_event(), reporting.open_bytes), (None, 0));
+
+        let mut rerunning = Executor::new(OnCrash::Rerun);
+        rerunning.load(at(9), [row]);
+        assert_eq!(rerunning.poll_event(), Some(runs(ID, b"go", true)));
+        rerunning.finish(at(9), ID, Executed::Cancelled).expect("it runs");
+        store(&mut rerunning, at(9));
+        assert_eq!(report(&mut rerunning).0, Status::Cancelled);
+    }
+
+    /// proto-spec: results outlive the process, and reports that were not told are said again.
+    #[test]
+    fn a_result_found_in_the_store_is_told_once_more_unless_it_was() {
+        let mut executor = running();
+        let failure = Failure::new(ErrorCode::Internal);
+        executor.finish(at(1), ID, Executed::Failed(failure.clone())).expect("it runs");
+        executor.told(ID);
+        let untold = put(&mut executor);
+        assert_eq!(executor.poll_change(), None, "there is no report to be told");
+        executor.stored(at(1), ID, untold.version);
+        executor.told(ID);
+        executor.told(ID);
+        let told = put(&mut executor);
+        assert_eq!(executor.poll_change(), None);
+
+        let mut next = Executor::new(OnCrash::Report);
+        next.load(at(2), [untold]);
+        assert_eq!(report(&mut next), (Status::Failed, Effect::Failure(failure)));
+        let mut next = Executor::new(OnCrash::Report);
+        next.load(at(2), [told]);
+        assert_eq!(next.poll_output(), None);
+        assert_eq!(next.next_timeout(), Some(at(1 + 7 * 86_400).instant));
+        hear(&mut next, ID, run(b"go"));
+        assert_eq!((report(&mut next).0, next.poll_event()), (Status::Failed, None));
+    }
+
+    /// proto-spec: seven days.
+    #[test]
+    fn a_result_is_kept_for_its_time() {
+        let mut executor = running();
+        executor.finish(at(1), ID, Executed::Cancelled).expect("it runs");
+        store(&mut executor, at(1));
+        executor.handle_timeout(at(7 * 86_400));
+        assert_eq!(executor.results(), 1);
+        executor.handle_timeout(at(1 + 7 * 86_400));
+        assert_eq!((executor.results(), executor.next_timeout()), (0, None));
+        assert_eq!(executor.poll_change(), Some(Change::Remove(ID)));
+    }
+
+    /// proto-spec: the oldest goes first, by count and by bytes.
+    #[test]
+    fn results_are_bounded() {
+        let mut executor = Executor::new(OnCrash::Report);
+        for number in 0..=RESULTS as u64 {
+            settle(&mut executor, number, 0);
+        }
+        assert_eq!(executor.results(), RESULTS);
+        assert!(!executor.commands.contains_key(&numbered(0)), "the oldest");
+
+        let mut executor = Executor::new(OnCrash::Report);
+        for number in 0..3 {
+            settle(&mut executor, number, RESULT_BYTES / 2);
+        }
+        assert_eq!((executor.results(), executor.result_bytes), (2, RESULT_BYTES));
+        settle(&mut executor, 3, RESULT_BYTES + 1);
+        assert_eq!(executor.results(), 1);
+        assert!(executor.commands.contains_key(&numbered(3)), "the latest stays");
+    }
+
+    #[test]
+    fn a_torn_command_is_a_violation() {
+        let mut executor = Executor::new(OnCrash::Report);
+        let torn = executor.handle(at(0), &Bytes::new(), Class::Low, None);
+        assert_eq!(torn, Err(Violation::Malformed(Malformed::Truncated)));
+    }
+
+    fn at(secs: u64) -> Now {
+        let instant = Instant::from_nanos(secs * 1_000_000_000);
+        Now { instant, unix: UnixTime::from_secs(1_000_000 + secs) }
+    }
+
+    fn run(payload: &[u8]) -> CommandOp {
+        CommandOp::Run(Bytes::copy_from_slice(payload))
+    }
+
+    fn numbered(number: u64) -> CommandId {
+        CommandId((u128::from(number) + 7).to_be_bytes())
+    }
+
+    fn hear(executor: &mut Executor, id: CommandId, op: CommandOp) {
+        let payload = CommandBody { id, op }.encode();
+        let remaining = Some(Duration::from_secs(100));
+        executor.handle(at(0), &payload, Class::High, remaining).expect("well formed");
+    }
+
+    fn running() -> Executor {
+        let mut executor = Executor::new(OnCrash::Report);
+        hear(&mut executor, ID, run(b"go"));
+        store(&mut executor, at(0));
+        assert_eq!(executor.poll_event(), Some(runs(ID, b"go", false)));
+        assert_eq!(report(&mut executor).0, Status::Running);
+        executor
+    }
+
+    fn settle(executor: &mut Executor, number: u64, bytes: usize) {
+        let id = numbered(number);
+        let now = at(number);
+        let payload = CommandBody { id, op: run(b"") }.encode();
+        executor.handle(now, &payload, Class::High, None).expect("well formed");
+        store(executor, now);
+        let result = Executed::Succeeded(Bytes::from(vec![0; bytes]));
+        executor.finish(now, id, result).expect("it runs");
+        store(executor, now);
+    }
+
+    fn runs(id: CommandId, payload: &[u8], is_again: bool) -> ExecutorEvent {
+        let payload = Bytes::copy_from_slice(payload);
+        ExecutorEvent::Run { id, class: Class::High, payload, is_again }
+    }
+
+    fn put(executor: &mut Executor) -> ExecutedRow {
+        match executor.poll_change() {
+            Some(Change::Put(row)) => row,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A store that takes everything at once.
+    fn store(executor: &mut Executor, now: Now) {
+        while let Some(change) = executor.poll_change() {
+            if let Change::Put(row) = change {
+                executor.stored(now, row.id, row.version);
+            }
+        }
+    }
+
+    fn report(executor: &mut Executor) -> (Status, Effect) {
+        match executor.poll_output() {
+            Some(Output::Say(say)) => {
+                let body = StatusBody::decode(&say.payload).expect("well formed");
+                let is_end = say.reliability == Reliability::Durable;
+                assert_eq!((say.kind, is_end), (Kind::Status, body.status != Status::Running));
+                assert_eq!(say.subject, Subject::Command(body.id));
+                (body.status, body.effect)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn assert_busy(executor: &mut Executor, id: CommandId, op: CommandOp) {
+        while executor.poll_output().is_some() {}
+        hear(executor, id, op);
+        let busy = Effect::Failure(Failure::new(ErrorCode::Busy));
+        assert_eq!(report(executor), (Status::Failed, busy));
+        assert!(!executor.commands.contains_key(&id));
+    }
 }

@@ -297,3 +297,245 @@ fn say(id: CommandId, op: CommandOp, class: Class, time: Duration) -> Output {
         reliability: Reliability::Durable,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Malformed;
+
+    const ID: CommandId = CommandId([1; 16]);
+
+    #[test]
+    fn a_command_is_stored_and_said() {
+        let mut issuer = Issuer::new();
+        assert_eq!(issuer.issue(at(0), command(OnPeerLost::Redrive)), Ok(()));
+        let row = IssuedRow {
+            id: ID,
+            status: Status::Queued,
+            effect: Effect::None,
+            class: Class::Critical,
+            begin_by: at(100).unix,
+            changed: at(0).unix,
+            on_peer_lost: OnPeerLost::Redrive,
+            payload: Some(Bytes::from_static(b"go")),
+        };
+        assert_eq!(issuer.poll_change(), Some(Change::Put(row)));
+        let (op, say) = said(&mut issuer);
+        assert_eq!(op, CommandOp::Run(Bytes::from_static(b"go")));
+        assert_eq!((say.kind, say.subject), (Kind::Command, Subject::Command(ID)));
+        assert_eq!((say.class, say.ttl), (Class::Critical, Some(Duration::from_secs(100))));
+        assert_eq!(say.reliability, Reliability::Durable);
+        let again = issuer.issue(at(0), command(OnPeerLost::Redrive));
+        assert_eq!((again, issuer.poll_output()), (Err(IssueError::Known), None));
+    }
+
+    #[test]
+    fn commands_under_way_are_bounded() {
+        let mut issuer = Issuer::new();
+        let numbered = |number: u16| {
+            let mut id = [0; 16];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            Command { id: CommandId(id), ..command(OnPeerLost::InDoubt) }
+        };
+        for number in 0..COMMANDS_ISSUED as u16 {
+            issuer.issue(at(0), numbered(number)).expect("room");
+        }
+        assert_eq!(issuer.issue(at(0), numbered(9_999)), Err(IssueError::TooMany));
+        issuer.forget(numbered(0).id);
+        assert_eq!(issuer.followed(), COMMANDS_ISSUED, "it is under way");
+        issuer.cancel(at(0), numbered(0).id);
+        issuer.forget(numbered(0).id);
+        assert_eq!(issuer.issue(at(0), numbered(9_999)), Ok(()));
+    }
+
+    /// proto-spec: every pair of a status held and a status reported.
+    #[test]
+    fn only_legal_reports_change_a_command() {
+        for (from, to) in Status::ALL.into_iter().flat_map(|from| Status::ALL.map(|to| (from, to)))
+        {
+            if !to.travels() {
+                continue;
+            }
+            let mut issuer = loaded(from, OnPeerLost::InDoubt);
+            report(&mut issuer, to);
+            let moved = from.may_become(to);
+            assert_eq!(issuer.status(ID), Some(if moved { to } else { from }), "{from:?} {to:?}");
+            assert_eq!(issuer.strays(), u64::from(!moved));
+            assert_eq!(issuer.poll_event().is_some(), moved);
+            assert_eq!(issuer.poll_change().is_some(), moved);
+        }
+    }
+
+    #[test]
+    fn a_command_goes_its_way() {
+        let mut issuer = issued();
+        issuer.sent(at(1), ID);
+        issuer.delivered(at(2), ID);
+        report(&mut issuer, Status::Running);
+        report(&mut issuer, Status::Succeeded);
+        let mut way = Vec::new();
+        while let Some(IssuerEvent::Changed { id, status, effect }) = issuer.poll_event() {
+            assert_eq!((id, effect != Effect::None), (ID, status == Status::Succeeded));
+            way.push(status);
+        }
+        assert_eq!(way, [Status::Sent, Status::Delivered, Status::Running, Status::Succeeded]);
+        issuer.forget(ID);
+        let last = std::iter::from_fn(|| issuer.poll_change()).last();
+        assert_eq!((last, issuer.followed()), (Some(Change::Remove(ID)), 0));
+        assert_eq!(issuer.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_command_is_withdrawn_here_while_it_is_queued_and_there_afterwards() {
+        let mut issuer = issued();
+        issuer.cancel(at(1), ID);
+        assert_eq!((issuer.status(ID), issuer.poll_output()), (Some(Status::Cancelled), None));
+        for status in [Status::Sent, Status::Delivered, Status::Running] {
+            let mut issuer = loaded(status, OnPeerLost::InDoubt);
+            issuer.cancel(at(1), ID);
+            assert_eq!(issuer.status(ID), Some(status), "its executor decides");
+            let (op, say) = said(&mut issuer);
+            assert_eq!((op, say.ttl), (CommandOp::Cancel, Some(Duration::from_secs(99 + 60))));
+        }
+        let mut issuer = loaded(Status::Succeeded, OnPeerLost::InDoubt);
+        issuer.cancel(at(1), ID);
+        assert_eq!((issuer.status(ID), issuer.poll_output()), (Some(Status::Succeeded), None));
+    }
+
+    #[test]
+    fn what_delivery_gave_up_is_judged_by_whether_it_left() {
+        let refused = ErrorCode::Refused;
+        for (held, code, becomes) in [
+            (Status::Queued, ErrorCode::Deadline, Status::Expired),
+            (Status::Queued, refused, Status::Failed),
+            (Status::Sent, ErrorCode::Deadline, Status::Unknown),
+            (Status::Sent, refused, Status::Failed),
+            (Status::Running, ErrorCode::Deadline, Status::Running),
+            (Status::Delivered, refused, Status::Delivered),
+        ] {
+            let mut issuer = loaded(held, OnPeerLost::InDoubt);
+            issuer.undelivered(at(1), ID, code);
+            assert_eq!(issuer.status(ID), Some(becomes), "{held:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn silence_settles_a_command() {
+        for (held, last, becomes) in [
+            (Status::Queued, 100, Status::Expired),
+            (Status::Sent, 160, Status::Unknown),
+            (Status::Delivered, 160, Status::Unknown),
+            (Status::Running, 100 + 7 * 86_400, Status::Unknown),
+        ] {
+            let mut issuer = loaded(held, OnPeerLost::InDoubt);
+            assert_eq!(issuer.next_timeout(), Some(at(last).instant), "{held:?}");
+            issuer.handle_timeout(at(last - 1));
+            assert_eq!(issuer.status(ID), Some(held));
+            issuer.handle_timeout(at(last));
+            assert_eq!(issuer.status(ID), Some(becomes));
+            report(&mut issuer, Status::Succeeded);
+            let is_late_truth = becomes == Status::Unknown;
+            assert_eq!(issuer.status(ID) == Some(Status::Succeeded), is_late_truth);
+        }
+    }
+
+    #[test]
+    fn a_settled_command_is_forgotten_in_the_end() {
+        let mut issuer = issued();
+        issuer.cancel(at(1), ID);
+        issuer.handle_timeout(at(7 * 86_400));
+        assert_eq!(issuer.followed(), 1);
+        issuer.handle_timeout(at(1 + 7 * 86_400));
+        assert_eq!((issuer.followed(), issuer.next_timeout()), (0, None));
+    }
+
+    #[test]
+    fn a_peer_without_memory_leaves_commands_in_doubt_or_issued_again() {
+        for status in [Status::Sent, Status::Delivered, Status::Running] {
+            let mut issuer = loaded(status, OnPeerLost::InDoubt);
+            issuer.attached_anew(at(1));
+            assert_eq!((issuer.status(ID), issuer.poll_output()), (Some(Status::Unknown), None));
+            let mut issuer = loaded(status, OnPeerLost::Redrive);
+            issuer.attached_anew(at(1));
+            let (op, say) = said(&mut issuer);
+            assert_eq!(op, CommandOp::Run(Bytes::from_static(b"go")));
+            assert_eq!((say.ttl, issuer.status(ID)), (Some(Duration::from_secs(99)), Some(status)));
+            let mut issuer = loaded(status, OnPeerLost::Redrive);
+            issuer.attached_anew(at(100));
+            assert_eq!((issuer.status(ID), issuer.poll_output()), (Some(Status::Unknown), None));
+        }
+        for status in [Status::Queued, Status::Failed] {
+            let mut issuer = loaded(status, OnPeerLost::Redrive);
+            issuer.attached_anew(at(1));
+            assert_eq!((issuer.status(ID), issuer.poll_output()), (Some(status), None));
+        }
+    }
+
+    /// What the changes say, put back into another process, is the same.
+    #[test]
+    fn a_store_brings_everything_back() {
+        let mut issuer = issued();
+        issuer.sent(at(1), ID);
+        let row = std::iter::from_fn(|| issuer.poll_change()).last();
+        let Some(Change::Put(row)) = row else { panic!("{row:?}") };
+        let mut next = Issuer::new();
+        next.load(at(50), [row]);
+        assert_eq!(next.status(ID), Some(Status::Sent));
+        assert_eq!(next.next_timeout(), issuer.next_timeout());
+        next.cancel(at(50), ID);
+        let settled = loaded(Status::Failed, OnPeerLost::InDoubt);
+        assert_eq!(settled.next_timeout(), Some(at(7 * 86_400).instant));
+    }
+
+    #[test]
+    fn a_torn_report_is_a_violation() {
+        let torn = Issuer::new().handle(at(0), &Bytes::new());
+        assert_eq!(torn, Err(Violation::Malformed(Malformed::Truncated)));
+    }
+
+    fn at(secs: u64) -> Now {
+        let instant = Instant::from_nanos(secs * 1_000_000_000);
+        Now { instant, unix: UnixTime::from_secs(1_000_000 + secs) }
+    }
+
+    fn command(on_peer_lost: OnPeerLost) -> Command {
+        let time = Duration::from_secs(100);
+        let payload = Bytes::from_static(b"go");
+        Command { id: ID, payload, class: Class::Critical, time, on_peer_lost }
+    }
+
+    fn issued() -> Issuer {
+        let mut issuer = Issuer::new();
+        issuer.issue(at(0), command(OnPeerLost::InDoubt)).expect("room");
+        issuer.poll_output().expect("a command");
+        issuer
+    }
+
+    fn loaded(status: Status, on_peer_lost: OnPeerLost) -> Issuer {
+        let mut issuer = Issuer::new();
+        issuer.issue(at(0), command(on_peer_lost)).expect("room");
+        let Some(Change::Put(row)) = issuer.poll_change() else { panic!("no row") };
+        let mut issuer = Issuer::new();
+        issuer.load(at(0), [IssuedRow { status, ..row }]);
+        issuer
+    }
+
+    fn report(issuer: &mut Issuer, status: Status) {
+        let effect = match status {
+            Status::Succeeded => Effect::Result(Bytes::from_static(b"done")),
+            Status::Failed => Effect::Failure(Failure::new(ErrorCode::Internal)),
+            _ => Effect::None,
+        };
+        let payload = StatusBody { id: ID, status, effect }.encode();
+        issuer.handle(at(3), &payload).expect("well formed");
+    }
+
+    fn said(issuer: &mut Issuer) -> (CommandOp, Say) {
+        match issuer.poll_output() {
+            Some(Output::Say(say)) => {
+                (CommandBody::decode(&say.payload).expect("well formed").op, say)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

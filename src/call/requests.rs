@@ -495,3 +495,462 @@ impl Intake {
         must
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Malformed;
+
+    /// proto-spec: the seed is the first correlation, and each is used once in all sessions.
+    #[test]
+    fn correlations_rise_across_sessions() {
+        let mut requests = Requests::new([0xff; 8]);
+        requests.attached(at(0));
+        let first = requests.ask(at(0), unary()).expect("attached");
+        assert_eq!(first.to_wire(), u64::MAX >> 1);
+        requests.detached();
+        requests.attached_anew(at(0));
+        let second = requests.ask(at(0), unary()).expect("attached");
+        assert_eq!(second.to_wire(), first.to_wire() + 1);
+    }
+
+    #[test]
+    fn a_request_says_how_long_it_waits() {
+        let mut requests = attached();
+        let correlation = requests.ask(at(5), unary()).expect("attached");
+        let Some(Output::Say(say)) = requests.poll_output() else { panic!("nothing is said") };
+        assert_eq!(
+            (say.kind, say.subject),
+            (Kind::Request(Shape::One), Subject::Call(correlation))
+        );
+        assert_eq!((say.class, say.ttl), (Class::High, Some(secs(10))));
+        assert_eq!((&say.payload[..], say.reliability), (&b"?"[..], Reliability::BestEffort));
+        requests.ask(at(5), surviving(OnPeerLost::InDoubt)).expect("attached");
+        let Some(Output::Say(say)) = requests.poll_output() else { panic!("nothing is said") };
+        assert_eq!(say.reliability, Reliability::Numbered);
+    }
+
+    /// proto-spec, [Q-6]: the first answer ends a request; what follows is dropped and counted.
+    #[test]
+    fn an_answer_ends_its_own_request_once() {
+        let mut requests = attached();
+        let (first, second) = (ask(&mut requests), ask(&mut requests));
+        hear(&mut requests, second, Kind::Response, b"2");
+        assert_eq!(ends(&mut requests), [(second, Outcome::Answered(Bytes::from_static(b"2")))]);
+        let failure = Failure::new(ErrorCode::Busy);
+        hear(&mut requests, second, Kind::Response, b"2");
+        hear(&mut requests, second, Kind::Failure, &failure.encode());
+        hear(&mut requests, second, Kind::Progress, &[1]);
+        hear(&mut requests, Correlation::from_wire(99), Kind::Response, b"?");
+        assert_eq!(ends(&mut requests), []);
+        assert_eq!((requests.strays(), requests.pending()), (4, 1));
+        hear(&mut requests, first, Kind::Failure, &failure.encode());
+        assert_eq!(ends(&mut requests), [(first, Outcome::Failed(failure))]);
+        assert_empty(&requests);
+    }
+
+    /// proto-spec: the deadline ends a request, and the peer is told.
+    #[test]
+    fn a_deadline_ends_a_request_and_tells_the_peer() {
+        let mut requests = attached();
+        let correlation = ask(&mut requests);
+        assert_eq!(requests.next_timeout(), Some(at(10)));
+        requests.handle_timeout(Instant::from_nanos(at(10).as_nanos() - 1));
+        assert_eq!(ends(&mut requests), []);
+        requests.handle_timeout(at(10));
+        assert_eq!(ends(&mut requests), [failed(correlation, ErrorCode::Deadline)]);
+        assert_eq!(cancels(&mut requests), [(correlation, CancelReason::Deadline)]);
+        assert_empty(&requests);
+    }
+
+    /// proto-spec: a withdrawn request still has an end.
+    #[test]
+    fn a_withdrawn_request_waits_for_its_end() {
+        let mut requests = attached();
+        let (stopped, answered, silent) =
+            (ask(&mut requests), ask(&mut requests), ask(&mut requests));
+        for correlation in [stopped, answered, silent, silent] {
+            requests.cancel(correlation);
+        }
+        requests.cancel(Correlation::from_wire(99));
+        let said: Vec<_> = cancels(&mut requests).into_iter().map(|(named, _)| named).collect();
+        assert_eq!(said, [stopped, answered, silent]);
+        assert_eq!(requests.pending(), 3);
+        let failure = Failure::new(ErrorCode::Cancelled);
+        hear(&mut requests, stopped, Kind::Failure, &failure.encode());
+        hear(&mut requests, answered, Kind::Response, b"!");
+        requests.handle_timeout(at(10));
+        let answer = Outcome::Answered(Bytes::from_static(b"!"));
+        let expected = [
+            failed(stopped, ErrorCode::Cancelled),
+            (answered, answer),
+            failed(silent, ErrorCode::Deadline),
+        ];
+        assert_eq!(ends(&mut requests), expected);
+        assert_empty(&requests);
+    }
+
+    #[test]
+    fn progress_reaches_the_one_who_asked() {
+        let mut requests = attached();
+        let correlation = ask(&mut requests);
+        hear(&mut requests, correlation, Kind::Progress, &[0, 0, 0, 0, 9]);
+        let progress = Progress::Permille(9);
+        let expected = RequestEvent::Progress { correlation, progress };
+        assert_eq!(requests.poll_event(), Some(expected));
+    }
+
+    #[test]
+    fn a_detach_ends_what_may_not_wait() {
+        let mut requests = attached();
+        let fails = ask(&mut requests);
+        let waits = requests.ask(at(0), surviving(OnPeerLost::InDoubt)).expect("attached");
+        requests.poll_output().expect("a request");
+        requests.cancel(fails);
+        requests.detached();
+        assert_eq!(ends(&mut requests), [failed(fails, ErrorCode::Detached)]);
+        assert_eq!(cancels(&mut requests), [], "a CANCEL without transport");
+        assert_eq!(requests.ask(at(0), unary()), Err(AskError::Detached));
+        requests.ask(at(0), surviving(OnPeerLost::InDoubt)).expect("it may wait");
+        requests.attached(at(1));
+        hear(&mut requests, waits, Kind::Response, b"!");
+        assert_eq!(ends(&mut requests), [(waits, Outcome::Answered(Bytes::from_static(b"!")))]);
+    }
+
+    /// Of the outputs that wait when the transport goes, those with a number stay.
+    #[test]
+    fn what_was_not_sent_outlives_a_detach_if_it_is_numbered() {
+        let mut requests = attached();
+        requests.ask(at(0), unary()).expect("attached");
+        let waits = requests.ask(at(0), surviving(OnPeerLost::InDoubt)).expect("attached");
+        requests.detached();
+        let Some(Output::Say(say)) = requests.poll_output() else { panic!("nothing is said") };
+        assert_eq!(say.subject, Subject::Call(waits));
+        assert_eq!(requests.poll_output(), None);
+    }
+
+    /// proto-spec.
+    #[test]
+    fn a_cancel_is_said_again_after_a_detach() {
+        let mut requests = attached();
+        let correlation = requests.ask(at(0), surviving(OnPeerLost::InDoubt)).expect("attached");
+        requests.cancel(correlation);
+        requests.detached();
+        drain(&mut requests);
+        requests.attached(at(1));
+        assert_eq!(cancels(&mut requests), [(correlation, CancelReason::Unwanted)]);
+    }
+
+    #[test]
+    fn a_peer_without_memory_leaves_requests_in_doubt_or_asked_again() {
+        let mut requests = attached();
+        let doubted = requests.ask(at(0), surviving(OnPeerLost::InDoubt)).expect("attached");
+        let again = requests.ask(at(0), surviving(OnPeerLost::Redrive)).expect("attached");
+        let unwanted = requests.ask(at(0), surviving(OnPeerLost::Redrive)).expect("attached");
+        let unsent = requests.ask(at(0), surviving(OnPeerLost::InDoubt)).expect("attached");
+        for correlation in [doubted, again, unwanted] {
+            requests.sent(correlation);
+        }
+        requests.cancel(unwanted);
+        requests.detached();
+        drain(&mut requests);
+        requests.attached_anew(at(4));
+        let lost = [failed(doubted, ErrorCode::InDoubt), failed(unwanted, ErrorCode::InDoubt)];
+        assert_eq!(ends(&mut requests), lost);
+        let Some(Output::Say(say)) = requests.poll_output() else { panic!("nothing is said") };
+        assert_eq!((say.subject, say.ttl), (Subject::Call(again), Some(secs(6))));
+        assert_eq!((&say.payload[..], say.reliability), (&b"?"[..], Reliability::Numbered));
+        assert_eq!(requests.poll_output(), None, "what never left is still in the outbox");
+        hear(&mut requests, unsent, Kind::Response, b"!");
+        assert_eq!(ends(&mut requests).len(), 1);
+    }
+
+    #[test]
+    fn what_delivery_gives_up_ends() {
+        let mut requests = attached();
+        let correlation = ask(&mut requests);
+        requests.undelivered(correlation, ErrorCode::NoHandler);
+        assert_eq!(ends(&mut requests), [failed(correlation, ErrorCode::NoHandler)]);
+        assert_empty(&requests);
+    }
+
+    #[test]
+    fn requests_under_way_are_bounded() {
+        let mut requests = attached();
+        let first = ask(&mut requests);
+        for _ in 1..REQUESTS {
+            ask(&mut requests);
+        }
+        assert_eq!(requests.ask(at(0), unary()), Err(AskError::TooMany));
+        hear(&mut requests, first, Kind::Response, b"");
+        assert!(requests.ask(at(0), unary()).is_ok());
+    }
+
+    /// proto-spec: order and duplicates.
+    #[test]
+    fn items_come_in_order_and_once() {
+        let (mut requests, stream) = streaming(8);
+        for offset in [0, 1, 1, 0, 2] {
+            item(&mut requests, stream, offset).expect("allowed");
+        }
+        assert_eq!(offsets(&mut requests), [0, 1, 2]);
+        assert_eq!(requests.strays(), 2);
+        hear(&mut requests, stream, Kind::Response, &end(3));
+        assert_eq!(ends(&mut requests), [(stream, Outcome::Answered(Bytes::from_static(b"end")))]);
+        assert_eq!(demands(&mut requests), [(8, 3, DemandMode::Note)]);
+        assert_empty(&requests);
+    }
+
+    /// proto-spec: a gap is asked for once.
+    #[test]
+    fn a_gap_is_asked_for_once() {
+        let (mut requests, stream) = streaming(8);
+        for offset in [0, 2, 3] {
+            item(&mut requests, stream, offset).expect("allowed");
+        }
+        assert_eq!(offsets(&mut requests), [0]);
+        assert_eq!(demands(&mut requests), [(8, 1, DemandMode::GoOn)]);
+        for offset in [1, 3] {
+            item(&mut requests, stream, offset).expect("allowed");
+        }
+        assert_eq!(offsets(&mut requests), [1]);
+        assert_eq!(demands(&mut requests), [(8, 2, DemandMode::GoOn)]);
+    }
+
+    /// proto-spec, [Q-17]: an end that overtook items waits for them.
+    #[test]
+    fn an_end_waits_for_the_items_before_it() {
+        let (mut requests, stream) = streaming(8);
+        hear(&mut requests, stream, Kind::Response, &end(2));
+        assert_eq!(demands(&mut requests), [(8, 0, DemandMode::GoOn)]);
+        hear(&mut requests, stream, Kind::Response, &end(1));
+        item(&mut requests, stream, 0).expect("allowed");
+        assert_eq!(requests.pending(), 1, "the first end counts");
+        item(&mut requests, stream, 1).expect("allowed");
+        assert_eq!(offsets_and_end(&mut requests), (vec![0, 1], 1));
+        assert_empty(&requests);
+    }
+
+    #[test]
+    fn an_end_behind_what_came_is_in_doubt() {
+        let (mut requests, stream) = streaming(8);
+        item(&mut requests, stream, 0).expect("allowed");
+        offsets(&mut requests);
+        hear(&mut requests, stream, Kind::Response, &end(0));
+        assert_eq!(ends(&mut requests), [failed(stream, ErrorCode::InDoubt)]);
+    }
+
+    /// proto-spec: the receiver's half.
+    #[test]
+    fn what_was_not_allowed_is_a_violation() {
+        let (mut requests, stream) = streaming(2);
+        assert_eq!(item(&mut requests, stream, 2), Err(Violation::OutOfBounds));
+        let beyond = heard(stream, Kind::Response, &end(3));
+        assert_eq!(requests.handle(at(0), &beyond), Err(Violation::OutOfBounds));
+        requests.allow(at(0), stream, 3);
+        assert_eq!(demands(&mut requests), [(3, 0, DemandMode::Note)]);
+        item(&mut requests, stream, 2).expect("allowed now");
+        demands(&mut requests);
+        requests.allow(at(0), stream, 3);
+        assert_eq!(demands(&mut requests), [], "nothing rose");
+        let one = ask(&mut requests);
+        assert_eq!(item(&mut requests, one, 0), Err(Violation::NotAStream));
+    }
+
+    #[test]
+    fn what_arrived_is_told_for_every_half_window() {
+        let (mut requests, stream) = streaming(200);
+        let mut told = Vec::new();
+        for offset in 0..70 {
+            item(&mut requests, stream, offset).expect("allowed");
+            told.extend(demands(&mut requests));
+        }
+        assert_eq!(told, [(200, 32, DemandMode::Note), (200, 64, DemandMode::Note)]);
+    }
+
+    /// proto-spec: after a detach a stream goes on from its next item.
+    #[test]
+    fn a_stream_goes_on_after_a_detach() {
+        let (mut requests, stream) = streaming(8);
+        item(&mut requests, stream, 0).expect("allowed");
+        requests.detached();
+        requests.allow(at(0), stream, 9);
+        assert_eq!(demands(&mut requests), [], "no transport");
+        requests.attached(at(1));
+        assert_eq!(demands(&mut requests), [(9, 1, DemandMode::GoOn)]);
+    }
+
+    #[test]
+    fn a_stream_begins_again_from_its_next_item_at_a_peer_without_memory() {
+        let (mut requests, stream) = streaming(8);
+        requests.sent(stream);
+        item(&mut requests, stream, 0).expect("allowed");
+        hear(&mut requests, stream, Kind::Response, &end(5));
+        requests.detached();
+        drain(&mut requests);
+        requests.attached_anew(at(1));
+        let Some(Output::Say(say)) = requests.poll_output() else { panic!("nothing is said") };
+        let opening = Opening { allowed: 8, from: 1, payload: Bytes::from_static(b"?") };
+        assert_eq!(Opening::decode(&say.payload), Ok(opening));
+        hear(&mut requests, stream, Kind::Response, &end(1));
+        assert_eq!(offsets_and_end(&mut requests), (vec![], 1), "the old end is forgotten");
+    }
+
+    /// proto-spec.
+    #[test]
+    fn an_item_for_nobody_is_answered_with_a_cancel() {
+        let mut requests = attached();
+        let gone = Correlation::from_wire(99);
+        item(&mut requests, gone, 0).expect("dropped");
+        assert_eq!(cancels(&mut requests), [(gone, CancelReason::Unknown)]);
+        assert_eq!(requests.strays(), 1);
+    }
+
+    #[test]
+    fn what_a_caller_does_not_read_is_a_violation() {
+        let mut requests = attached();
+        let correlation = ask(&mut requests);
+        let kinds = [Kind::Request(Shape::One), Kind::Command, Kind::Status, Kind::Demand];
+        for kind in kinds {
+            let misplaced = requests.handle(at(0), &heard(correlation, kind, b""));
+            assert_eq!(misplaced, Err(Violation::Misplaced));
+        }
+        for kind in [Kind::Item, Kind::Progress, Kind::Failure] {
+            let torn = requests.handle(at(0), &heard(correlation, kind, b""));
+            assert_eq!(torn, Err(Violation::Malformed(Malformed::Truncated)));
+        }
+        assert_eq!(requests.pending(), 1);
+    }
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_nanos(secs * 1_000_000_000)
+    }
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    fn unary() -> Ask {
+        Ask {
+            payload: Bytes::from_static(b"?"),
+            class: Class::High,
+            time: secs(10),
+            answering: Answering::One,
+            on_detach: OnDetach::Fail,
+            on_peer_lost: OnPeerLost::InDoubt,
+        }
+    }
+
+    fn surviving(on_peer_lost: OnPeerLost) -> Ask {
+        Ask { on_detach: OnDetach::Redrive, on_peer_lost, ..unary() }
+    }
+
+    fn attached() -> Requests {
+        let mut requests = Requests::new([0; 8]);
+        requests.attached(at(0));
+        requests
+    }
+
+    fn ask(requests: &mut Requests) -> Correlation {
+        let correlation = requests.ask(at(0), unary()).expect("room");
+        requests.poll_output().expect("a request");
+        correlation
+    }
+
+    fn streaming(allowed: u64) -> (Requests, Correlation) {
+        let mut requests = attached();
+        let answering = Answering::Stream { allowed };
+        let ask = Ask { answering, ..surviving(OnPeerLost::Redrive) };
+        let correlation = requests.ask(at(0), ask).expect("room");
+        requests.poll_output().expect("a request");
+        (requests, correlation)
+    }
+
+    fn heard(correlation: Correlation, kind: Kind, payload: &[u8]) -> Heard {
+        Heard {
+            kind,
+            correlation,
+            payload: Bytes::copy_from_slice(payload),
+            class: Class::High,
+            remaining: None,
+            reliability: Reliability::BestEffort,
+        }
+    }
+
+    fn hear(requests: &mut Requests, correlation: Correlation, kind: Kind, payload: &[u8]) {
+        requests.handle(at(0), &heard(correlation, kind, payload)).expect("well formed");
+    }
+
+    fn item(
+        requests: &mut Requests,
+        correlation: Correlation,
+        offset: u64,
+    ) -> Result<(), Violation> {
+        let payload = Item { offset, payload: Bytes::new() }.encode();
+        requests.handle(at(0), &heard(correlation, Kind::Item, &payload))
+    }
+
+    fn end(count: u64) -> Bytes {
+        StreamEnd { count, payload: Bytes::from_static(b"end") }.encode()
+    }
+
+    fn drain(requests: &mut Requests) {
+        while requests.poll_output().is_some() || requests.poll_event().is_some() {}
+    }
+
+    fn ends(requests: &mut Requests) -> Vec<(Correlation, Outcome)> {
+        let mut ends = Vec::new();
+        while let Some(event) = requests.poll_event() {
+            if let RequestEvent::Ended { correlation, outcome } = event {
+                ends.push((correlation, outcome));
+            }
+        }
+        ends
+    }
+
+    fn offsets_and_end(requests: &mut Requests) -> (Vec<u64>, usize) {
+        let (mut offsets, mut ended) = (Vec::new(), 0);
+        while let Some(event) = requests.poll_event() {
+            match event {
+                RequestEvent::Item { offset, .. } => offsets.push(offset),
+                RequestEvent::Ended { outcome: Outcome::Answered(_), .. } => ended += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        (offsets, ended)
+    }
+
+    fn offsets(requests: &mut Requests) -> Vec<u64> {
+        offsets_and_end(requests).0
+    }
+
+    fn failed(correlation: Correlation, code: ErrorCode) -> (Correlation, Outcome) {
+        (correlation, Outcome::Failed(Failure::new(code)))
+    }
+
+    fn cancels(requests: &mut Requests) -> Vec<(Correlation, CancelReason)> {
+        let mut cancels = Vec::new();
+        while let Some(output) = requests.poll_output() {
+            match output {
+                Output::Cancel(cancel) => cancels.push((cancel.correlation, cancel.reason)),
+                Output::Say(say) => panic!("{say:?}"),
+            }
+        }
+        cancels
+    }
+
+    fn demands(requests: &mut Requests) -> Vec<(u64, u64, DemandMode)> {
+        let mut demands = Vec::new();
+        while let Some(output) = requests.poll_output() {
+            let Output::Say(say) = output else { panic!("{output:?}") };
+            assert_eq!((say.kind, say.reliability), (Kind::Demand, Reliability::BestEffort));
+            let demand = Demand::decode(&say.payload).expect("well formed");
+            demands.push((demand.allowed, demand.next, demand.mode));
+        }
+        demands
+    }
+
+    fn assert_empty(requests: &Requests) {
+        assert_eq!((requests.pending(), requests.next_timeout()), (0, None));
+    }
+}

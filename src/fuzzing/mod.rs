@@ -4,6 +4,7 @@
 //! `fuzz/fuzz_targets` calls them under libFuzzer, where `cfg(fuzzing)` puts a mock cipher in place
 //! of the real one; `tests/corpus.rs` replays what was found with the real one.
 
+mod calls;
 mod craft;
 mod end;
 mod handshake;
@@ -13,6 +14,7 @@ mod live;
 mod parties;
 mod seeds;
 
+pub use self::calls::call;
 pub use self::handshake::handshake;
 pub use self::layouts::{
     credential, finish_block, frames, hello, record_header, reply, reply_block,
