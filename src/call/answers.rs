@@ -849,7 +849,8 @@ mod tests {
     /// A stream that its deadline or a CANCEL meets at its end still has one terminal answer.
     #[test]
     fn a_stream_that_is_late_or_withdrawn_at_its_end_is_answered_once() {
-        let close: [(fn(&mut Answers), ErrorCode); 2] = [
+        type Close = fn(&mut Answers);
+        let close: [(Close, ErrorCode); 2] = [
             (|answers| answers.handle_timeout(at(5)), ErrorCode::Deadline),
             (
                 |answers| answers.handle_cancel(at(0), ONE, CancelReason::Unwanted),

@@ -106,15 +106,6 @@ impl Effect {
             Self::Failure(failure) => failure.text.len(),
         }
     }
-
-    /// The status that it belongs to, if it belongs to one alone.
-    pub(crate) const fn status(&self) -> Option<Status> {
-        match self {
-            Self::None => None,
-            Self::Result(_) => Some(Status::Succeeded),
-            Self::Failure(_) => Some(Status::Failed),
-        }
-    }
 }
 
 #[cfg(test)]
