@@ -38,6 +38,9 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg_attr(not(test), expect(dead_code, reason = "`link` will join it to a session"))]
+#[expect(unused_imports, reason = "`link` will join it to a session")]
+mod call;
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the link will use it"))]
 mod channel;
 mod crypto;

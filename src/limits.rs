@@ -142,3 +142,39 @@ pub const CHANNELS: usize = 100_000;
 /// Channels under the id of one agent that are listed at most: four times those that need not be
 /// created, so that one agent takes no more than a thousandth of the list.
 pub const CHANNELS_PER_AGENT: usize = 64;
+
+// call
+/// Time for an answer unless the caller says otherwise. A person still waits this long.
+pub const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Requests of one link under way at once, at the side that asks.
+pub const REQUESTS: usize = 4_096;
+/// Calls of one peer open at once, at the side that answers; more are refused as busy.
+pub const CALLS: usize = 256;
+/// Ended calls of one peer that are remembered, so that a late copy of a request is not run again.
+/// Four times [`CALLS`]: 16 bytes each.
+pub const CALLS_REMEMBERED: usize = 1_024;
+/// Items of one stream that its sender keeps until they have arrived.
+pub const STREAM_ITEMS: u64 = 64;
+/// Bytes of the same; one item may be larger.
+pub const STREAM_BYTES: usize = 256 * 1024;
+/// Bytes that all streams of one peer keep at most; then a handler waits.
+pub const STREAMS_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of the text of a failure at most: a sentence, not a log.
+pub const FAILURE_TEXT_BYTES: usize = 512;
+/// Time in which a command must begin, unless its issuer says otherwise: an agent switched off over
+/// night gets it in the morning.
+pub const COMMAND_TIME: Duration = Duration::from_secs(24 * 3600);
+/// How long after its time an issuer still waits for a report before it calls a command unknown.
+pub const COMMAND_GRACE: Duration = Duration::from_secs(60);
+/// Commands of one link that an issuer follows, settled ones that nobody has forgotten among them.
+pub const COMMANDS_ISSUED: usize = 1_024;
+/// Commands of one peer that an executor has begun or is about to; more fail as busy.
+pub const COMMANDS_OPEN: usize = 64;
+/// Bytes of their payloads at most.
+pub const COMMANDS_OPEN_BYTES: usize = 4 * 1024 * 1024;
+/// Results of one peer's commands that an executor keeps for duplicates; the oldest goes first.
+pub const RESULTS: usize = 1_024;
+/// Bytes of the same.
+pub const RESULT_BYTES: usize = 4 * 1024 * 1024;
+/// How long a result is kept: longer than a chain can be resumed, no duplicate can come.
+pub const RESULT_TIME: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -1,7 +1,7 @@
 //! How cost grows. `cargo test --release --features __fuzz --test curves -- --ignored --nocapture`
 //! prints nanoseconds.
 
-#![allow(clippy::print_stdout)] // it prints what it measures
+#![allow(clippy::print_stdout, reason = "it prints what it measures")]
 
 use std::time::Instant;
 

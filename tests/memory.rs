@@ -97,7 +97,7 @@ fn secrets_are_gone_after_a_session() {
     let left_on_stack = found(&needles, &Place::StackOf(stack));
     turn.wait();
     turn.wait();
-    let control = [Needle { name: "control", masked: CONTROL }];
+    let control = [Needle { name: "control", masked: CONTROL.to_vec() }];
     let control = found(&control, &Place::StackOf(stack));
     turn.wait();
     session.join().unwrap();
