@@ -149,8 +149,9 @@ pub const IN_FLIGHT_BYTES_MIN: usize = 32 * 1024;
 pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long bulk may stand in the buffers on the path. A critical message waits behind it.
 pub const IN_FLIGHT_TIME: Duration = Duration::from_millis(50);
-/// How often the path's own round trip is measured anew, with little in flight.
-pub const IN_FLIGHT_PROBE_TIME: Duration = Duration::from_secs(10);
+/// How often the path's own round trip is measured anew, with one message in flight. It costs two
+/// round trips without bulk, 1 % at 150 ms.
+pub const IN_FLIGHT_PROBE_TIME: Duration = Duration::from_secs(30);
 /// Content of one message unless configured otherwise.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Content of one message at most.

@@ -5,8 +5,10 @@
 //! of the unloaded path and [`IN_FLIGHT_TIME`] more. So a standing queue of bulk takes about 50 ms
 //! in each class, whatever the rate, and a long path is still filled. It is measured once a round trip, with
 //! acknowledgements; grows at most twofold a round trip; and shrinks only if it was what held the
-//! class back. Every [`IN_FLIGHT_PROBE_TIME`] one round trip is measured with little under way,
-//! as the bound's own queue would else be taken for the path's length.
+//! class back. After silence it begins with what the path carries in [`IN_FLIGHT_TIME`], as what
+//! goes at once stands in the buffers. Every [`IN_FLIGHT_PROBE_TIME`], and ten times as often at the least bound,
+//! one message is sent alone and measured, as the bound's own queue would else be taken for the
+//! path's length. A new path is filled by doubling, which may once make a queue of a round trip.
 
 use std::time::Duration;
 
@@ -24,9 +26,10 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// Whether so many bytes may be sent now. With nothing under way anything may.
-    pub(crate) fn covers(&mut self, class: Class, bytes: usize) -> bool {
-        self.flight(class).is_none_or(|flight| flight.covers(bytes as u64))
+    /// Whether a message or a piece of one may be sent now, of whatever size: the last that goes may
+    /// exceed the bound, else large ones would leave room that the path has.
+    pub(crate) fn has_room(&mut self, class: Class) -> bool {
+        self.flight(class).is_none_or(Flight::has_room)
     }
 
     /// So many bytes that will be acknowledged were sent.
@@ -71,10 +74,21 @@ impl InFlight {
 #[derive(Clone, Copy, Debug)]
 struct Round {
     since: Instant,
-    /// Acknowledged when it began.
-    acknowledged: u64,
+    /// Acknowledged when it began. `None` if nothing was under way: then more was sent after the mark
+    /// than before, and the round says how long the path is but not what it carries.
+    acknowledged: Option<u64>,
     /// What has to be acknowledged for it to end.
     mark: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// The bound doubles until the path is seen to be full.
+    Starting,
+    /// As much goes as the bound allows.
+    Filling,
+    /// Nothing goes until all is acknowledged, then one goes alone.
+    Probing,
 }
 
 /// Totals of one class, and what was learned.
@@ -83,15 +97,16 @@ struct Flight {
     sent: u64,
     acknowledged: u64,
     bound: u64,
+    /// What the path carries in [`IN_FLIGHT_TIME`]: what may go at once into empty buffers.
+    burst: u64,
     /// Whether the bound held something back in this round.
     held_back: bool,
     round: Option<Round>,
     /// The round trip of the path without a queue.
     shortest: Option<Duration>,
-    /// When that was last measured with little under way.
+    /// When that was last measured with nothing else under way.
     probed: Option<Instant>,
-    /// While it is being measured: the bound to return to.
-    probe: Option<u64>,
+    phase: Phase,
 }
 
 impl Default for Flight {
@@ -104,23 +119,28 @@ impl Default for Flight {
             round: None,
             shortest: None,
             probed: None,
-            probe: None,
+            phase: Phase::Starting,
+            burst: MIN,
         }
     }
 }
 
 impl Flight {
-    fn covers(&mut self, bytes: u64) -> bool {
-        let under_way = self.sent - self.acknowledged;
-        let covered = under_way == 0 || under_way.saturating_add(bytes) <= self.bound;
-        self.held_back |= !covered;
-        covered
+    fn has_room(&mut self) -> bool {
+        let room = self.sent - self.acknowledged < self.bound;
+        self.held_back |= !room;
+        room
     }
 
     fn sent(&mut self, now: Instant, bytes: u64) {
+        let idle = self.sent == self.acknowledged;
+        if idle {
+            self.bound = self.bound.min(self.burst);
+        }
+        let acknowledged = (!idle).then_some(self.acknowledged);
         self.sent = self.sent.saturating_add(bytes);
         // From one that was sent until it is acknowledged, as much passes as was under way with it.
-        let (acknowledged, mark) = (self.acknowledged, self.sent);
+        let mark = self.sent;
         self.round.get_or_insert(Round { since: now, acknowledged, mark });
         self.probed.get_or_insert(now);
     }
@@ -135,21 +155,33 @@ impl Flight {
 
     fn learn(&mut self, now: Instant, round: Round) {
         let took = now.since(round.since).max(SHORTEST);
-        if let Some(bound) = self.probe.take() {
-            (self.bound, self.shortest, self.probed) = (bound, Some(took), Some(now));
+        if self.phase == Phase::Probing {
+            // At the least bound it cannot be this side's own bulk that made the path slow.
+            self.phase = if self.burst == MIN { Phase::Starting } else { Phase::Filling };
+            (self.bound, self.shortest, self.probed) = (self.burst, Some(took), Some(now));
             return;
         }
         let shortest = self.shortest.map_or(took, |shortest| shortest.min(took));
         self.shortest = Some(shortest);
-        let carried = u128::from(self.acknowledged - round.acknowledged);
-        let wanted = carried * (shortest + IN_FLIGHT_TIME).as_nanos() / took.as_nanos();
-        let wanted = u64::try_from(wanted).unwrap_or(MAX);
+        let Some(before) = round.acknowledged else { return };
+        let carried = u128::from(self.acknowledged - before);
+        let in_time = |time: Duration| {
+            u64::try_from(carried * time.as_nanos() / took.as_nanos()).unwrap_or(MAX)
+        };
+        let mut wanted = in_time(shortest + IN_FLIGHT_TIME);
+        if took >= shortest + IN_FLIGHT_TIME / 2 {
+            self.phase = Phase::Filling;
+        } else if self.phase == Phase::Starting && self.held_back {
+            wanted = wanted.max(self.bound * 2);
+        }
         if wanted > self.bound || self.held_back {
             self.bound = wanted.min(self.bound * 2).clamp(MIN, MAX);
+            self.burst = in_time(IN_FLIGHT_TIME).clamp(MIN, MAX);
         }
-        if self.probed.is_some_and(|probed| now.since(probed) >= IN_FLIGHT_PROBE_TIME) {
-            self.probe = Some(self.bound);
-            self.bound = MIN;
+        let interval = IN_FLIGHT_PROBE_TIME / if self.bound == MIN { 10 } else { 1 };
+        if self.probed.is_some_and(|probed| now.since(probed) >= interval) {
+            self.phase = Phase::Probing;
+            self.bound = 1;
         }
     }
 }
@@ -171,13 +203,13 @@ mod tests {
     fn two_records_may_always_be_under_way() {
         for class in [Class::Normal, Class::Low] {
             let mut in_flight = InFlight::default();
-            assert!(in_flight.covers(class, 16 << 10));
-            in_flight.sent(at(0), class, 16 << 10);
-            assert!(in_flight.covers(class, 16 << 10));
-            in_flight.sent(at(0), class, 16 << 10);
-            assert!(!in_flight.covers(class, 1));
+            for _ in 0..2 {
+                assert!(in_flight.has_room(class));
+                in_flight.sent(at(0), class, 16 << 10);
+            }
+            assert!(!in_flight.has_room(class));
             in_flight.acknowledged(at(1), class, 1);
-            assert!(in_flight.covers(class, 1));
+            assert!(in_flight.has_room(class));
         }
     }
 
@@ -185,21 +217,14 @@ mod tests {
     fn classes_are_bounded_apart_and_the_urgent_ones_not_at_all() {
         let mut in_flight = InFlight::default();
         in_flight.sent(at(0), Class::Low, 1 << 20);
-        assert!(!in_flight.covers(Class::Low, 1));
-        assert!(in_flight.covers(Class::Normal, 1));
+        assert!(!in_flight.has_room(Class::Low));
+        assert!(in_flight.has_room(Class::Normal));
         for class in [Class::Control, Class::Critical, Class::High] {
             in_flight.sent(at(0), class, 1 << 30);
-            assert!(in_flight.covers(class, 1 << 30));
+            assert!(in_flight.has_room(class));
+            in_flight.acknowledged(at(1), class, 1);
             assert_eq!(in_flight.bound_bytes(class), None);
         }
-    }
-
-    #[test]
-    fn a_message_above_the_bound_goes_alone() {
-        let mut in_flight = InFlight::default();
-        assert!(in_flight.covers(Class::Low, 1 << 20));
-        in_flight.sent(at(0), Class::Low, 1);
-        assert!(!in_flight.covers(Class::Low, 1 << 20));
     }
 
     #[test]
@@ -209,7 +234,7 @@ mod tests {
         in_flight.acknowledged(at(1), Class::Low, usize::MAX);
         in_flight.acknowledged(at(2), Class::Low, usize::MAX);
         in_flight.sent(at(3), Class::Low, 32 << 10);
-        assert!(!in_flight.covers(Class::Low, 64 << 10));
+        assert!(!in_flight.has_room(Class::Low));
     }
 
     #[test]
@@ -217,23 +242,38 @@ mod tests {
         let mut in_flight = InFlight::default();
         in_flight.sent(at(0), Class::Low, 1 << 20);
         in_flight.reset();
-        assert!(in_flight.covers(Class::Low, 16 << 10));
+        assert!(in_flight.has_room(Class::Low));
     }
 
     #[test]
-    fn a_sender_that_is_not_held_back_does_not_lose_its_bound() {
+    fn a_sender_that_is_not_held_back_keeps_what_was_learned() {
         let path = Path { bytes_per_second: 12_500_000, there_and_back: Duration::from_millis(20) };
         let mut run = Run::new(path);
         run.bulk_until(5_000);
         run.acknowledge_all();
+        run.send_one();
         let bound = run.bound();
-        assert!(bound > 32 * KIB, "{bound}");
-        for turn in 0..100 {
-            run.send_one();
+        assert!(bound > 500 * KIB, "{bound}");
+        for turn in 0..40 {
             run.now = run.now.after(Duration::from_millis(100));
             run.acknowledge_all();
-            assert!(run.bound() >= bound, "{turn}");
+            run.send_one();
+            assert!(run.bound() >= bound, "{turn}: {} below {bound}", run.bound());
         }
+    }
+
+    #[test]
+    fn after_silence_no_more_goes_at_once_than_the_path_takes_in_50_ms() {
+        let path =
+            Path { bytes_per_second: 12_500_000, there_and_back: Duration::from_millis(100) };
+        let mut run = Run::new(path);
+        run.bulk_until(5_000);
+        assert!(run.bound() > 1_500 * KIB, "{}", run.bound());
+        run.now = run.now.after(Duration::from_secs(1));
+        run.acknowledge_all();
+        run.worst = Duration::ZERO;
+        run.bulk_until(6_200);
+        assert!(run.worst <= Duration::from_millis(55), "{:?}", run.worst);
     }
 
     /// 10 Mbit/s and the path of a relay: DESIGN, "Priorities are void unless buffers are capped".
@@ -319,7 +359,7 @@ mod tests {
 
         fn bulk_until(&mut self, millis: u64) {
             while self.now < at(millis) {
-                while self.in_flight.covers(Class::Low, 16 << 10) {
+                while self.in_flight.has_room(Class::Low) {
                     self.send_one();
                 }
                 let Some(arrival) = self.under_way.pop_front() else { return };
