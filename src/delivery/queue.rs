@@ -4,7 +4,7 @@
 //! # Who goes first
 //!
 //! Control goes before everything. The other four share by bytes in rounds: in each round critical
-//! may send 8 quanta of [`QUEUE_QUANTUM_BYTES`], high 4, normal 2, low 1, and the most urgent class
+//! may send 8 quanta of [`QUEUE_QUANTUM_BYTES`](crate::limits::QUEUE_QUANTUM_BYTES), high 4, normal 2, low 1, and the most urgent class
 //! that waits and has share left goes first, whatever was sent before. So both hold:
 //!
 //! - **Critical first**: a critical entry that comes while critical has share left waits for no
@@ -29,9 +29,10 @@
 //!
 //! # Cost
 //!
-//! Each entry is set aside at most once for each gate it comes to. With this charged to the entry, `push`, `pop`,
-//! `expire`, `remove` and `replace` take time logarithmic in the number of entries that expire, of
-//! keys and of gates, and constant in all else. Nothing is allocated that was allocated before.
+//! An entry is set aside at most once for each gate it comes to, which one pop may do for many. With
+//! this charged to the entry, `push`, `pop`, `expire`, `remove` and `replace` take time logarithmic
+//! in the number of entries that expire, of keys and of gates, and constant in all else. A queue that
+//! was as deep before allocates nothing, but for new keys and gates.
 
 use std::collections::BTreeMap;
 
