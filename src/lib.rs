@@ -44,6 +44,8 @@ mod call;
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the link will use it"))]
 mod channel;
 mod crypto;
+#[cfg_attr(not(test), expect(dead_code, reason = "link composes it"))]
+mod delivery;
 mod error;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]

@@ -178,3 +178,60 @@ pub const RESULTS: usize = 1_024;
 pub const RESULT_BYTES: usize = 4 * 1024 * 1024;
 /// How long a result is kept: longer than a chain can be resumed, no duplicate can come.
 pub const RESULT_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+// delivery: queue, credit, chunks
+//
+// Memory of one link's messages. Out: at most [`QUEUE_BYTES`] that wait, some 200 bytes for each of
+// [`QUEUE_MESSAGES`], and [`QUEUE_CONTROL_BYTES`]. In: at most [`CLASS_WINDOW_BYTES`] a class that were
+// not handed on, 8 MiB, and [`REASSEMBLY_BYTES`] in pieces; and [`SUBSCRIPTION_WINDOW_BYTES`] for each
+// subscription whose subscriber took nothing of it. An idle link holds none of it.
+
+/// Messages that wait to be sent at most.
+pub const QUEUE_MESSAGES: usize = 1_000;
+/// Bytes of them at most.
+pub const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// The protocol's own frames that wait at most, beside the messages: none of them grows with what an
+/// application sends.
+pub const QUEUE_CONTROL_MESSAGES: usize = 256;
+/// Bytes of them at most: an acknowledgement has 525 at most, most frames have under 64.
+pub const QUEUE_CONTROL_BYTES: usize = 64 * 1024;
+/// What the least urgent class may send in one round. One record: a smaller one would be overdrawn by
+/// each piece of a large message.
+pub const QUEUE_QUANTUM_BYTES: usize = 16 * 1024;
+/// What a message counts in its class's share at least, as an empty one costs work too.
+pub const QUEUE_COST_BYTES: usize = 64;
+/// Wait after which a message goes before younger ones of other classes, critical aside. Two rounds
+/// take 0.4 s at 10 Mbit/s, so this helps on slower links only.
+pub const QUEUE_AGE_TIME: Duration = Duration::from_secs(1);
+/// Messages of a class that the peer may send before the first was handed on to its subscription or
+/// its handler.
+pub const CLASS_WINDOW_MESSAGES: u64 = 1_024;
+/// Bytes of them: 160 Mbit/s at a round trip of 100 ms, and twice [`MESSAGE_BYTES`], so that half of
+/// it lets the largest message through.
+pub const CLASS_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// Messages of a subscription that the peer may send before its subscriber took the first.
+pub const SUBSCRIPTION_WINDOW_MESSAGES: u64 = 512;
+/// Bytes of them: twice [`MESSAGE_BYTES`], for the reason of [`CLASS_WINDOW_BYTES`].
+pub const SUBSCRIPTION_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// Credit in total above which it is an error. Nobody sends so much in one session.
+pub const CREDIT_TOTAL_MAX: u64 = 1 << 62;
+/// Unacknowledged bytes of a bulk class that are always allowed: two records, so that one is under way
+/// while the other is acknowledged.
+pub const IN_FLIGHT_BYTES_MIN: usize = 32 * 1024;
+/// Unacknowledged bytes of a bulk class at most: 1 Gbit/s at a round trip of 130 ms.
+pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long bulk may stand in the buffers on the path. A critical message waits behind it.
+pub const IN_FLIGHT_TIME: Duration = Duration::from_millis(50);
+/// How often the path's own round trip is measured anew, with one message in flight. It costs two
+/// round trips without bulk, 1 % at 150 ms.
+pub const IN_FLIGHT_PROBE_TIME: Duration = Duration::from_secs(30);
+/// Content of one message unless configured otherwise.
+pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Content of one message at most.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Content of one piece at most: one record.
+pub const CHUNK_BYTES: usize = 16 * 1024;
+/// Room in a record that a piece is not worth its frame below, unless it is the last.
+pub const CHUNK_BYTES_MIN: usize = 512;
+/// Bytes of unfinished messages: one of [`MESSAGE_BYTES`] in each class.
+pub const REASSEMBLY_BYTES: usize = 4 * 1024 * 1024;
