@@ -4,6 +4,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod crypto;
+#[cfg_attr(not(test), expect(dead_code, reason = "link composes it"))]
+mod delivery;
 mod error;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
