@@ -9,5 +9,9 @@
 //! Moves content it cannot read. Knows classes, numbers, epochs and times; no channel, call or
 //! session.
 
+pub(crate) mod dead;
+mod line;
+pub(crate) mod outbox;
 pub(crate) mod per_class;
 pub(crate) mod ranges;
+pub(crate) mod word;
