@@ -10,6 +10,8 @@
 //! session.
 
 pub(crate) mod dead;
+pub(crate) mod inbox;
+mod lane;
 mod line;
 pub(crate) mod outbox;
 pub(crate) mod per_class;
