@@ -16,4 +16,5 @@ mod line;
 pub(crate) mod outbox;
 pub(crate) mod per_class;
 pub(crate) mod ranges;
+pub(crate) mod resume;
 pub(crate) mod word;
