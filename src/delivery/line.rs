@@ -86,7 +86,9 @@ pub(super) struct Line<T> {
     top: u64,
     /// Whether that inbox said that it handled something.
     heard: bool,
-    /// Ascending, and none touches the next.
+    /// The highest number that a crash does not free for another message.
+    taken: u64,
+    /// Ascending.
     voids: Vec<Void>,
     /// Numbers sent for the first time, in that order, which is the order in which they are due.
     first_waits: VecDeque<u64>,
@@ -106,6 +108,7 @@ impl<T> Line<T> {
             received: Numbers::new(),
             top: 0,
             heard: false,
+            taken: 0,
             voids: Vec::new(),
             first_waits: VecDeque::new(),
             retries: BTreeSet::new(),
@@ -474,11 +477,25 @@ impl<T> Line<T> {
         }
     }
 
-    /// The first span that the peer was not told to be void in this session.
+    /// A crash does not free this number, nor one below, for another message.
+    pub(super) fn keep_taken(&mut self, number: u64) {
+        self.taken = self.taken.max(number);
+    }
+
+    /// The first span that the peer was not told to be void in this session. A number that a crash
+    /// might free is not told: its next message would be taken for a duplicate.
     pub(super) fn tell_void(&mut self, now: Instant) -> Option<(u64, u64)> {
-        let void = self.voids.iter_mut().find(|void| void.sent.is_none())?;
+        let taken = self.taken;
+        let waits = |void: &Void| void.sent.is_none() && void.first <= taken;
+        let index = self.voids.iter().position(waits)?;
+        let void = self.voids.get_mut(index)?;
+        let Void { first, last, .. } = *void;
         void.sent = Some(now);
-        let (first, last) = (void.first, void.last);
+        if last > taken {
+            void.last = taken;
+            self.voids.insert(index + 1, Void { first: taken + 1, last, sent: None });
+        }
+        let last = last.min(taken);
         self.raise(last);
         Some((first, last))
     }

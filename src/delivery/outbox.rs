@@ -224,6 +224,7 @@ impl<T: Clone> Outbox<T> {
             }
             line.skip_to(next.max(1))?;
             line.trim();
+            line.keep_taken(line.next() - 1);
             if peer.is_some() {
                 line.raise(line.next() - 1);
             }
@@ -270,6 +271,7 @@ impl<T: Clone> Outbox<T> {
         match self.durability {
             Durability::Memory => {
                 line.push(entry(message, Reach::Nowhere, State::Waiting));
+                line.keep_taken(number);
                 if self.attached {
                     self.ready.push_back((class, number));
                 }
@@ -304,7 +306,9 @@ impl<T: Clone> Outbox<T> {
             && ticket <= self.stored
         {
             self.unstored.pop_front();
-            let Some(entry) = self.lines.get_mut(class).get_mut(number) else { continue };
+            let line = self.lines.get_mut(class);
+            line.keep_taken(number);
+            let Some(entry) = line.get_mut(number) else { continue };
             entry.state = State::Waiting;
             self.events.push_back(Event::Stored(entry.token.clone()));
             if self.attached {

@@ -165,6 +165,17 @@ fn a_refusal_that_a_cut_swallowed_is_said_again() {
 }
 
 #[test]
+fn a_resume_with_refusals_says_only_what_is_stored() {
+    let mut inbox = inbox(Durability::Durable);
+    let keys = [1, 2, 3].map(|number| arrive(&mut inbox, number));
+    inbox.refused(keys[0], VERDICT);
+    inbox.handled(NOW, keys[1]);
+    store(&mut inbox);
+    inbox.handled(NOW, keys[2]);
+    assert_eq!(*inbox.resumable().get(CLASS), numbers(0, &[(2, 2)]));
+}
+
+#[test]
 fn the_refusals_that_are_remembered_are_few() {
     let mut inbox = inbox(Durability::Memory);
     for number in 1..=3 * INBOX_VERDICTS as u64 {

@@ -347,6 +347,22 @@ fn what_the_peer_holds_does_not_expire_here_while_the_session_lasts() {
     assert_eq!(outbox.load().0, 0);
 }
 
+/// A crash frees the number for another message, which the peer would take for a duplicate.
+#[test]
+fn a_number_that_is_not_stored_is_not_told_to_be_void() {
+    let mut outbox = durable();
+    resume(&mut outbox, 9, None);
+    put(&mut outbox, 1);
+    let (first, _) = outbox.take_changes().unwrap();
+    put(&mut outbox, 2);
+    (1..=2).for_each(|number| _ = outbox.withdraw(CLASS, number).unwrap());
+    outbox.stored(first);
+    assert_eq!(voids(&mut outbox, CLASS), [(1, 1)]);
+    let (second, _) = outbox.take_changes().unwrap();
+    outbox.stored(second);
+    assert_eq!(voids(&mut outbox, CLASS), [(2, 2)]);
+}
+
 #[test]
 fn voids_that_touch_become_one() {
     let mut outbox = attached();
