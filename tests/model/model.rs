@@ -20,7 +20,7 @@ use crate::world::{DOUBT, Effect, Faults, GAP, LOST, Rules, STUCK, TWICE};
 const DURABLE: [Store; 2] = [Store::Durable; 2];
 const MEMORY: [Store; 2] = [Store::Memory; 2];
 const CRASHES: Faults = Faults { crashes: [2, 2], cuts: 0, losses: 0, copies: 0 };
-const NETWORK: Faults = Faults { crashes: [0, 1], cuts: 1, losses: 1, copies: 1 };
+const NETWORK: Faults = Faults { crashes: [0, 1], cuts: 0, losses: 1, copies: 1 };
 const EVERYTHING: Faults = Faults { crashes: [2, 2], cuts: 1, losses: 1, copies: 1 };
 const FEW: Faults = Faults { crashes: [1, 1], cuts: 0, losses: 1, copies: 0 };
 /// The side that submits each message.

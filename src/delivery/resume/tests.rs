@@ -422,7 +422,7 @@ impl World {
 
     fn crash(&mut self, choice: usize) {
         self.cut();
-        if choice % 2 == 0 {
+        if choice.is_multiple_of(2) {
             self.one.crash();
             let next = CLASSES.map(|class| (class, self.one.disk.next.get(&class).copied()));
             self.next = next.into_iter().map(|(class, next)| (class, next.unwrap_or(1))).collect();
