@@ -108,11 +108,11 @@ pub const HANDLE_QUEUE: usize = 64;
 
 // delivery: outbox, inbox
 //
-// Memory of what survives a session, for one peer. Out: [`OUTBOX_BYTES`] of content and, for each of
-// [`OUTBOX_MESSAGES`], under 200 bytes; 4 bytes for each of [`OUTBOX_SPAN`] numbers a class between the
-// oldest message and the newest; [`DEAD_LETTER_BYTES`]. In: 32 bytes for each of
-// [`INBOX_MESSAGES`] a class that handlers work on, 48 for each of [`INBOX_RANGES`] a class. In all
-// under 6.5 MiB when everything is full; an idle link holds none of it.
+// Memory of what survives a session, for one peer. Out: [`OUTBOX_BYTES`] of content, or one message
+// that is larger; under 200 bytes for each of [`OUTBOX_MESSAGES`]; 12 for each of [`OUTBOX_SPAN`] numbers
+// a class between the oldest message and the newest; [`DEAD_LETTER_BYTES`]. In: 64 bytes for each of
+// [`INBOX_MESSAGES`] a class that handlers work on, 48 for each of [`INBOX_RANGES`] a class. In all under
+// 10 MiB when everything is full and scattered; an idle link holds none of it.
 
 /// Highest number of a message. Nobody sends so many; what stands above in a frame is an error.
 pub const NUMBER_MAX: u64 = 1 << 62;
