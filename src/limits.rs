@@ -235,3 +235,48 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 pub const CHUNK_BYTES_MIN: usize = 512;
 /// Bytes of unfinished messages: one of [`MESSAGE_BYTES`] in each class.
 pub const REASSEMBLY_BYTES: usize = 4 * 1024 * 1024;
+
+// delivery: outbox, inbox
+//
+// Memory of what survives a session, for one peer. Out: [`OUTBOX_BYTES`] of content, or one message
+// that is larger; under 200 bytes for each of [`OUTBOX_MESSAGES`]; 12 for each of [`OUTBOX_SPAN`] numbers
+// a class between the oldest message and the newest; [`DEAD_LETTER_BYTES`]. In: 64 bytes for each of
+// [`INBOX_MESSAGES`] a class that handlers work on, 48 for each of [`INBOX_RANGES`] a class. In all under
+// 10 MiB when everything is full and scattered; an idle link holds none of it.
+
+/// Highest number of a message. Nobody sends so many; what stands above in a frame is an error.
+pub const NUMBER_MAX: u64 = 1 << 62;
+/// Ranges of an acknowledgement at most: with them the frame has 525 bytes.
+pub const NUMBER_RANGES: usize = 32;
+/// Messages that wait for their acknowledgement, sent or not, at most.
+pub const OUTBOX_MESSAGES: usize = 1_000;
+/// Bytes of them at most; one message alone may be larger.
+pub const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Numbers of a class between its oldest message that is not settled and its newest, at most: one
+/// handler that hangs does not hold back the 65 535 messages behind it.
+pub const OUTBOX_SPAN: usize = 64 * 1024;
+/// Times that a message is sent on links that live before it becomes a dead letter.
+pub const SEND_ATTEMPTS: u8 = 3;
+/// How long the peer may take to say that it holds a message: three of the longest round trips that
+/// are tested, 1 s by satellite.
+pub const ACK_WAIT: Duration = Duration::from_secs(3);
+/// The same at most, for a message that was sent more than once.
+pub const ACK_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Dead letters kept; the oldest is dropped first, and counted.
+pub const DEAD_LETTERS: usize = 100;
+/// Bytes of them at most.
+pub const DEAD_LETTER_BYTES: usize = 1024 * 1024;
+/// Messages after which an acknowledgement goes: 17 bytes for 32 messages, and a sender with 256 in
+/// flight hears eight times in each round trip.
+pub const ACK_MESSAGES: u32 = 32;
+/// How long an acknowledgement waits for more to tell. Below what a person notices, and a fifth of
+/// the round trip to another continent.
+pub const ACK_DELAY: Duration = Duration::from_millis(20);
+/// Messages of a class that arrived and are not handled, at most. Four times what credit lets a peer
+/// send before the first is handed on, as handlers work on what was.
+pub const INBOX_MESSAGES: usize = 4_096;
+/// Gaps between the numbers of a class that arrived, at most. A transport that keeps order leaves
+/// none within a session.
+pub const INBOX_RANGES: usize = 256;
+/// Refusals of a class that are remembered for a sender that did not hear of them.
+pub const INBOX_VERDICTS: usize = 16;

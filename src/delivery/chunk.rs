@@ -137,6 +137,6 @@ mod tests {
     }
 
     fn piece(first: bool, last: bool, range: Range<usize>) -> Piece {
-        Piece { first, last, offset: range.start as u32, range }
+        Piece { first, last, offset: u32::try_from(range.start).unwrap(), range }
     }
 }

@@ -199,6 +199,7 @@ impl<T> Entries<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 mod tests {
     use super::*;
 

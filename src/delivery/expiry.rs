@@ -85,6 +85,7 @@ impl Expiry {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -194,6 +194,7 @@ fn grown(needed: usize, total: usize) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 mod tests {
     use proptest::prelude::*;
 

@@ -18,6 +18,7 @@ mod parties;
 mod seeds;
 
 pub use crate::crypto::bare;
+pub use crate::delivery::bench::QueueBench;
 pub use crate::session::claiming;
 
 pub use self::calls::call;

@@ -1,5 +1,7 @@
 //! The queue against naive models, and its bounds.
 
+#![allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
