@@ -5,6 +5,8 @@
 #   ./ci.sh JOB...      runs them in order; the first failure ends the run with its exit code
 #
 # FUZZ_SECONDS=60 FUZZ_TARGETS="a b" FUZZ_SANITIZER=none|address   for `fuzz`
+# CHROMIUM=/path/of/chromium                                      for `browser`
+# CT_SECONDS=24                                                   for `ct`
 # MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -38,19 +40,14 @@ job_setup() { # install what is missing of: rustfmt, clippy, a C compiler, opens
     command -v cc >/dev/null || packages+=(gcc libc6-dev)  # links every binary, builds aws-lc
     command -v c++ >/dev/null || packages+=(g++)           # builds libFuzzer
     command -v openssl >/dev/null || packages+=(openssl)   # makes and reads key files in tests
-    if [ ${#packages[@]} -gt 0 ]; then
-        if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
-            fail "please install: ${packages[*]}"
-        fi
-        apt-get update -q
-        apt-get install -q -y --no-install-recommends "${packages[@]}"
-    fi
+    [ ${#packages[@]} = 0 ] || install "${packages[@]}"
     cargo fetch --locked
 }
 
-job_fmt() { # formatting of the crate, the benches and the fuzz targets
+job_fmt() { # formatting of the crate, the benches, the fuzz targets and tests/ct
     cargo fmt --all --check
     [ ! -f fuzz/Cargo.toml ] || cargo fmt --manifest-path fuzz/Cargo.toml --check
+    cargo fmt --manifest-path tests/ct/Cargo.toml --check
 }
 
 job_lint() { # clippy in three builds, rustdoc for users and for developers; no warning passes
@@ -74,13 +71,14 @@ job_house() { # the floor table, no tokio below the runtime, the number of crate
     cargo test --locked -p waxwire --test house
 }
 
-job_unit() { # every test and doctest, the fuzz corpora, then the tests again with both providers
+job_unit() { # every test and doctest, the model, the fuzz corpora, the tests again with both providers
     cargo test --locked -p waxwire
+    cargo test --locked -p waxwire-model -- --nocapture
     cargo test --locked -p waxwire --no-default-features --features __fuzz --test corpus -- --nocapture
     cargo test --locked -p waxwire --features aws-lc --lib --tests
 }
 
-job_features() { # each feature alone, all together, and the fuzz targets compile without a warning
+job_features() { # each feature alone, all together, the fuzz targets and tests/ct compile without a warning
     local feature
     sed -n '/^\[features\]/,/^$/s/^\([a-z_-]*\) *=.*/\1/p' Cargo.toml | while read -r feature; do
         say "feature $feature"
@@ -91,12 +89,12 @@ job_features() { # each feature alone, all together, and the fuzz targets compil
     cargo clippy --locked -p waxwire --lib --no-default-features --features __fuzz -- -D warnings --cfg fuzzing
     cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
+    [ "$(uname -m)" != x86_64 ] || cargo check --locked --manifest-path tests/ct/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
 }
 
 job_examples() { # run every example; echo alone, echo_backend with echo_agent, no_runtime
     work=$(mktemp -d)
-    backend=
-    trap 'rm -rf "$work"; [ -z "$backend" ] || kill "$backend" 2>/dev/null || true' EXIT
+    trap clean_up EXIT
 
     timeout 300 cargo run --locked --example echo | tee "$work/echo"
     wanted "$work/echo" '^backend: ' '^agent: ' '^heard: ' '^wire: ' 'holds 0 of the'
@@ -107,6 +105,51 @@ job_examples() { # run every example; echo alone, echo_backend with echo_agent, 
         wanted "$work/no_runtime" 'on both sides: true'
     fi
     [ ! -f examples/echo_backend.rs ] || two_processes
+    clean_up
+    trap - EXIT
+}
+
+job_ct() { # follow secrets through a release under valgrind, search its memory, time refusals for CT_SECONDS
+    if [ "$(uname -sm)" != "Linux x86_64" ]; then
+        say "not run: ct (valgrind is asked on Linux x86_64 only)"
+        return
+    fi
+    command -v valgrind >/dev/null || install valgrind libc6-dbg
+    local folder=${CARGO_TARGET_DIR:-target} log
+    log=$folder/release/follow.log
+    # Flags of other jobs would make other code than users have.
+    env -u RUSTFLAGS cargo build --locked --release --manifest-path tests/ct/Cargo.toml --target-dir "$folder"
+    valgrind -q --suppressions=tests/ct/public.supp --log-file="$log" "$folder/release/follow" || {
+        cat "$log"
+        fail "what a clock may see depends on a secret; the reports above are those of the controls, too"
+    }
+    env -u RUSTFLAGS cargo test --locked --release --manifest-path tests/ct/Cargo.toml --target-dir "$folder" --test memory
+    say "the times of refusals; they only inform, and a busy machine measures badly"
+    "$folder/release/refusals" "${CT_SECONDS:-24}"
+}
+
+job_browser() { # a page of another origin is refused by a real browser's WebSocket, and served once allowed
+    local browser
+    browser=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+    if [ -z "$browser" ] || ! command -v python3 >/dev/null; then
+        [ -z "${CI:-}" ] || fail "browser needs chromium and python3"
+        say "NOT RUN: browser (needs chromium and python3: apt-get install chromium python3)"
+        return
+    fi
+    work=$(mktemp -d)
+    trap clean_up EXIT
+    cargo build --locked -p waxwire --example echo_backend
+    serve_page
+    visit 127.0.0.1 '^report from http://127.0.0.1:[0-9]*: close 1006$' 'of an origin that is not allowed'
+    serve_page
+    # The same page under the name of another host is another origin.
+    visit 127.0.0.1 '^report from http://127.0.0.1:[0-9]*: close 1006$' 'of an origin that is not allowed' \
+        --origin "http://localhost:$page_port" --origin "http://127.0.0.1:$((page_port + 1))"
+    serve_page
+    visit localhost '^report from http://localhost:[0-9]*: open close 100[0-9]$' 'no session with this peer' \
+        --origin "http://localhost:$page_port"
+    clean_up
+    trap - EXIT
 }
 
 job_deny() { # advisories, licences, sources, banned features; offline, with ../shared/advisory-db
@@ -185,6 +228,62 @@ job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and
     cargo bench --locked --bench session --features aws-lc
 }
 
+# Serves the page for one visit; sets page_port.
+serve_page() {
+    python3 tests/browser/serve.py >"$work/page" &
+    page=$!
+    eventually '^[0-9]' "$work/page"
+    page_port=$(sed -n 1p "$work/page")
+}
+
+# Starts a backend with the options that are left, opens the page as HOST in the browser, and wants
+# REPORT of the page and LOGGED of the backend: HOST REPORT LOGGED [OPTION...]
+visit() {
+    local host=$1 report=$2 logged=$3 url
+    shift 3
+    "$binaries/examples/echo_backend" --listen 127.0.0.1:0 --key "$work/backend.pem" "$@" >"$work/backend" 2>&1 &
+    backend=$!
+    eventually 'ws://' "$work/backend"
+    url=$(sed -n 's|.*\(ws://[^ ]*\).*|\1|p' "$work/backend")
+    "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$work/profile" \
+        "http://$host:$page_port/#$url" >"$work/browser" 2>&1 &
+    shown=$!
+    eventually '^report' "$work/page" || { tail -n 20 "$work/browser" && fail "the page reports nothing"; }
+    sed 's/^/page    | /' "$work/page"
+    eventually "$logged" "$work/backend" || true
+    sed 's/^/backend | /' "$work/backend"
+    stop "$shown" "$page" "$backend"
+    shown= page= backend=
+    wanted "$work/page" "$report"
+    wanted "$work/backend" "$logged"
+}
+
+# Waits for a line with this pattern in the file, up to 30 s.
+eventually() {
+    local tries
+    for tries in $(seq 300); do
+        ! grep -qi -- "$1" "$2" || return 0
+        sleep 0.1
+    done
+    say "'$1' does not come in $(basename "$2") within $((tries / 10)) s"
+    return 1
+}
+
+# Ends processes of ours, and waits until they are gone.
+stop() {
+    local process
+    for process; do
+        kill "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
+}
+
+# What a job left running or lying about.
+clean_up() {
+    stop ${shown:-} ${page:-} ${backend:-}
+    rm -rf "$work"
+}
+
 # Makes the agent's key, starts a backend that admits it, runs the agent with the arguments that the
 # backend prints, and wants each typed line back.
 two_processes() {
@@ -214,12 +313,22 @@ two_processes() {
     sed 's/^/agent   | /' "$work/agent"
     [ "$status" = 0 ] || fail "echo_agent ended with exit code $status"
     wanted "$work/agent" '^echo: first line' '^echo: second line'
+    wanted "$work/stranger" '^error: handshake failed: '
     wanted "$work/backend" 'is not pinned'
     local key
     for key in "$work/backend.pem" "$work/agent.pem"; do
         [ "$(stat -c %a "$key")" = 600 ] || fail "$key is readable by others"
         openssl pkey -in "$key" -noout || fail "openssl does not read $key"
     done
+}
+
+# Installs Debian packages, or says which are missing.
+install() {
+    if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+        fail "please install: $*"
+    fi
+    apt-get update -q
+    apt-get install -q -y --no-install-recommends "$@"
 }
 
 # Installs a tool of exactly this version unless it is there: NAME VERSION HOW-TO-ASK...

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example echo`
 
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -15,7 +16,17 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const LINES: [&str; 3] = ["isolate host 10.1.2.3", "rotate the database password", "that is all"];
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
     let realm = Realm::new("demo")?;
     let (agent_key, backend_key) = (new_identity()?, new_identity()?);
     let agent_pin = agent_key.public_key().fingerprint();
@@ -31,7 +42,8 @@ async fn main() -> Result<(), Failure> {
 
     tokio::spawn(async move {
         let mut connection = listener.accept().await?;
-        println!("backend: {} is here, as {:?}", connection.peer().id, connection.peer().key);
+        let peer = connection.peer();
+        println!("backend: {} is here, as {}", peer.id, peer.key.fingerprint());
         while let Some(line) = connection.recv().await? {
             connection.send(&line).await?;
         }
@@ -42,7 +54,8 @@ async fn main() -> Result<(), Failure> {
     let backends = Pinned::one(PeerId::new("backend")?, Role::Backend, backend_pin);
     let dialer = Dialer::new(Config::agent(realm, agent_key).peer(backends));
     let mut connection = dialer.websocket(&format!("ws://{wire}/")).await?;
-    println!("agent:   session {} with {:?}", connection.id(), connection.peer().key);
+    let pin = connection.peer().key.fingerprint();
+    println!("agent:   session {} with {pin}", connection.id());
     for line in LINES {
         let before = recording.lock().map_or(0, |bytes| bytes.len());
         connection.send(line.as_bytes()).await?;

@@ -3,6 +3,7 @@
 //! `cargo run --example echo_agent -- --connect ws://127.0.0.1:7400/ --key agent.pem --backend SHA256:..`
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::Parser;
@@ -27,7 +28,17 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
     let options = Options::parse();
     let key = Identity::load_or_create(&options.key, seed()?)?;
     println!("agent key {}", key.public_key().fingerprint());

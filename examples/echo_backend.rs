@@ -3,11 +3,13 @@
 //! `cargo run --example echo_backend -- --listen 127.0.0.1:7400 --key backend.pem --agent SHA256:..`
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use waxwire::runtime::{Connection, Listener, ListenerOptions, seed};
 use waxwire::session::{Config, Pinned};
 use waxwire::transport::Transport;
+use waxwire::transport::websocket::AcceptOptions;
 use waxwire::{Fingerprint, Identity, PeerId, Realm, Role};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -23,10 +25,24 @@ struct Options {
     /// Fingerprint of an agent to admit; once for each.
     #[arg(long)]
     agent: Vec<Fingerprint>,
+    /// Origin whose pages may open a WebSocket here, such as http://localhost:8080; once for each.
+    /// Without it no page of any browser may.
+    #[arg(long)]
+    origin: Vec<String>,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).init();
     let options = Options::parse();
     let key = Identity::load_or_create(&options.key, seed()?)?;
@@ -41,8 +57,12 @@ async fn main() -> Result<(), Failure> {
         println!("no agent is admitted; start with --agent and the key that echo_agent prints");
     }
     let config = Config::backend(Realm::new("echo")?, key).peer(agents);
-    let mut listener =
-        Listener::websocket(&*options.listen, config, &ListenerOptions::default()).await?;
+    let upgrade = options
+        .origin
+        .iter()
+        .fold(AcceptOptions::new(), |upgrade, origin| upgrade.with_allowed_origin(origin));
+    let allows = ListenerOptions::default().with_upgrade(upgrade);
+    let mut listener = Listener::websocket(&*options.listen, config, &allows).await?;
     let address = listener.local_address();
     println!("cargo run --example echo_agent -- --connect ws://{address}/ --backend {pin}");
     loop {

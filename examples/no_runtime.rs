@@ -2,13 +2,24 @@
 //!
 //! `cargo run --example no_runtime`
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use waxwire::session::{ChainBook, Config, Continuity, Greeting, Initiator, Pinned, Progress};
 use waxwire::{Identity, Instant, Now, PeerId, Realm, Role, Seed, UnixTime};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     // Entropy and time are arguments. A program draws seeds from its operating system.
     let seed = |number| Seed::dangerous_reproducible([number; 32]);
     let now = Now { instant: Instant::from_nanos(0), unix: UnixTime::from_secs(1_800_000_000) };

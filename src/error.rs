@@ -4,12 +4,13 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::session::{CloseCode, ConfigError, HandshakeError, OpenError, SealError};
+use crate::session::{CloseCode, ConfigError, Fate, HandshakeError, OpenError, Order, SealError};
 #[cfg(feature = "runtime")]
 use crate::transport::TransportError;
 
 /// Something that failed, with its cause as [`source`](StdError::source). Holds no bytes and no text
-/// of a peer.
+/// of a peer. What it displays names the causes too, outermost first: nobody has to walk the sources
+/// to print them.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -66,17 +67,30 @@ impl Error {
         self.kind
     }
 
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether the same call may succeed later without anything being changed. Of a handshake,
+    /// [`HandshakeError::is_retryable`] says what "no" is worth. It is no promise, and says nothing of
+    /// how often.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             ErrorKind::Config | ErrorKind::TooLarge => false,
             ErrorKind::Closed { code, .. } => code.is_retryable(),
-            _ => true,
+            ErrorKind::Handshake => self.handshake().is_none_or(HandshakeError::is_retryable),
+            ErrorKind::Entropy
+            | ErrorKind::Transport
+            | ErrorKind::TimedOut
+            | ErrorKind::Store
+            | ErrorKind::Tampered
+            | ErrorKind::Detached => true,
         }
     }
 
-    /// A name for logs and metrics that stays the same from version to version.
+    fn handshake(&self) -> Option<&HandshakeError> {
+        self.source.as_ref()?.downcast_ref()
+    }
+
+    /// The name of the kind in `snake_case`, for logs and metrics. A kind never gets another one, and
+    /// no name is used again.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self.kind {
@@ -105,12 +119,16 @@ impl fmt::Display for Error {
             ErrorKind::Store => "chain could not be stored",
             ErrorKind::TooLarge => "payload does not fit a record",
             ErrorKind::Tampered => "a record was tampered with; transport dropped",
-            ErrorKind::Detached => "transport ended; the session may be resumed",
-            ErrorKind::Closed { code, .. } => return write!(f, "session is closed ({code:?})"),
+            ErrorKind::Detached => "transport ended without a word from the peer",
+            ErrorKind::Closed { .. } => "session is closed",
         };
+        f.write_str(what)?;
+        if let ErrorKind::Closed { code, .. } = self.kind {
+            write!(f, " ({code:?})")?;
+        }
         match &self.source {
-            Some(source) => write!(f, "{what}: {source}"),
-            None => f.write_str(what),
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
         }
     }
 }
@@ -150,7 +168,14 @@ impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Closed => Self::closed(CloseCode::Normal),
-            error => Self::with(ErrorKind::Tampered, error),
+            // The peer did it under its own keys; on a transport that keeps order, the rest was done
+            // by someone on the path.
+            error => match error.fate(Order::Strict) {
+                Fate::CloseSession(code) => {
+                    Self::with(ErrorKind::Closed { code, retry_after: Duration::ZERO }, error)
+                }
+                Fate::DropAttachment | Fate::DropRecord => Self::with(ErrorKind::Tampered, error),
+            },
         }
     }
 }
@@ -171,5 +196,73 @@ impl From<TransportError> for Error {
 impl Error {
     pub(crate) fn closed(code: CloseCode) -> Self {
         Self::new(ErrorKind::Closed { code, retry_after: Duration::ZERO })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Refusal;
+
+    const NORMAL: ErrorKind =
+        ErrorKind::Closed { code: CloseCode::Normal, retry_after: Duration::ZERO };
+    /// Every kind with its code, written out: they stay as they are.
+    const KINDS: [(ErrorKind, &str); 10] = [
+        (ErrorKind::Config, "config"),
+        (ErrorKind::Entropy, "entropy"),
+        (ErrorKind::Transport, "transport"),
+        (ErrorKind::Handshake, "handshake"),
+        (ErrorKind::TimedOut, "timed_out"),
+        (ErrorKind::Store, "store"),
+        (ErrorKind::TooLarge, "too_large"),
+        (ErrorKind::Tampered, "tampered"),
+        (ErrorKind::Detached, "detached"),
+        (NORMAL, "closed"),
+    ];
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own_that_stays() {
+        for (place, (kind, code)) in KINDS.into_iter().enumerate() {
+            assert_eq!(Error::new(kind).code(), code);
+            assert_eq!(place_of(kind), place, "{code} is missing, or stands twice");
+            assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
+            assert!(KINDS[..place].iter().all(|(_, earlier)| *earlier != code), "{code} is twice");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_change_is_not_retryable() {
+        for (kind, code) in KINDS {
+            let expected = !["config", "too_large", "closed"].contains(&code);
+            assert_eq!(Error::new(kind).is_retryable(), expected, "{code}");
+        }
+        assert!(Error::closed(CloseCode::Busy).is_retryable());
+        assert!(!Error::closed(CloseCode::Revoked).is_retryable());
+    }
+
+    #[test]
+    fn an_error_displays_its_causes() {
+        let error = Error::from(HandshakeError::Refused(Refusal::UnknownKey));
+        let expected = "handshake failed: peer is refused: its key is not pinned";
+        assert_eq!(error.to_string(), expected);
+        let broken = OpenError::Frame(crate::session::FrameError::Misplaced(0x13));
+        let error = Error::from(broken);
+        assert_eq!(error.to_string(), format!("session is closed (ProtocolViolation): {broken}"));
+    }
+
+    /// Fails to compile when a kind is added: it belongs into [`KINDS`] too.
+    fn place_of(kind: ErrorKind) -> usize {
+        match kind {
+            ErrorKind::Config => 0,
+            ErrorKind::Entropy => 1,
+            ErrorKind::Transport => 2,
+            ErrorKind::Handshake => 3,
+            ErrorKind::TimedOut => 4,
+            ErrorKind::Store => 5,
+            ErrorKind::TooLarge => 6,
+            ErrorKind::Tampered => 7,
+            ErrorKind::Detached => 8,
+            ErrorKind::Closed { .. } => 9,
+        }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Memory of one session: two sealing contexts a direction (under 1 KiB), the replay window
 //! ([`REPLAY_WINDOW`] bits), one pending rekey (under 5 KiB while it lasts; a responder keeps the last
-//! one's two frames, under 3 KiB); of one connection on top: one record in ([`RECORD_BYTES`]) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each
-//! allocated on first use; before authentication at most [`EARLY_DATA_BYTES`] plus one handshake
-//! record.
+//! one's two frames, under 3 KiB); of one connection on top: one record in ([`RECORD_BYTES`], or what
+//! the configuration announces) and one write buffer out ([`WRITE_BUFFER_BYTES`]), each allocated on
+//! first use; before authentication at most [`EARLY_DATA_BYTES`] plus one handshake record
+//! ([`HANDSHAKE_BYTES`]), and of what the transport holds one record of either kind.
 
 use std::time::Duration;
 
@@ -63,6 +64,9 @@ pub const REKEY_RETRY_TIME: Duration = Duration::from_secs(3);
 pub const SESSION_IDLE_TIME: Duration = Duration::from_secs(540);
 /// Records that may fail authentication on a transport that reorders before the session ends.
 pub const FORGERIES: u64 = 1 << 20;
+/// Rekey frames with a wrong signature before the session ends. An honest peer sends none; each costs
+/// the check of a signature.
+pub const BAD_SIGNATURES: u32 = 8;
 
 /// Difference of two wall clocks that a credential's validity tolerates.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -75,15 +79,26 @@ pub const KEY_FILE_BYTES: usize = 16 * 1024;
 /// Chains that a backend keeps in memory; the stalest is forgotten first.
 pub const CHAINS: usize = 100_000;
 
+/// Peers whose chains a dialer keeps in memory, some 150 bytes each; the stalest is forgotten first.
+pub const DIALLED_CHAINS: usize = 64;
+
 /// Handshakes under way at once.
 pub const HALF_OPEN: usize = 1_024;
 /// Handshakes under way at once from one /24 (IPv4) or /56 (IPv6).
 pub const HALF_OPEN_PER_PREFIX: u16 = 16;
+/// Handshakes under way at once from one /16 (IPv4) or /48 (IPv6), so that the 256 prefixes of one
+/// owner are not 256 times the share of one.
+pub const HALF_OPEN_PER_NETWORK: u16 = 256;
+/// Handshakes under way at once from one /32 (IPv6), which is what a provider is given, so that one
+/// of them leaves half of all places to the others.
+pub const HALF_OPEN_PER_BLOCK: u16 = 512;
 /// Handshakes that one prefix may begin per second on average, once [`HELLO_BURST`] is spent.
 pub const HELLOS_PER_SECOND: u32 = 32;
-/// Handshakes that one prefix may begin at once after silence.
+/// Handshakes that one prefix may begin at once after silence. A network or a block may begin as
+/// many times more, at once and per second, as it may have under way.
 pub const HELLO_BURST: u32 = 64;
-/// Prefixes whose rate is remembered; the longest silent is forgotten first.
+/// Prefixes, networks and blocks whose rate is remembered, of about 100 bytes each; the longest silent
+/// is forgotten first. Those of all places, three each at most, fit five times over.
 pub const GATE_PREFIXES: usize = 16 * 1024;
 /// Life of a cookie key; a cookie serves during its own bucket and the next.
 pub const COOKIE_TIME: Duration = Duration::from_secs(60);
@@ -100,6 +115,9 @@ pub const NOT_SENT_BYTES: u32 = 16 * 1024;
 pub const UPGRADE_BYTES: usize = 8 * 1024;
 /// How long a side that closes waits for its peer to take the news.
 pub const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// How long a connection that finished its handshake waits to be accepted. Nobody drives it
+/// meanwhile, so it is below every span after which its session would have something to do.
+pub const ACCEPT_TIME: Duration = Duration::from_secs(20);
 /// Pause of a listener after the system gave it no connection, for instance for want of
 /// descriptors, so that it does not spin until others end.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -114,3 +132,156 @@ pub const ACK_RANGES: usize = 32;
 pub const STORE_KEY_BYTES: usize = 255;
 /// Bytes that a store in a file caches. redb's own default is 1 GiB.
 pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+// channel
+/// Bytes of a channel name or pattern at most: what a length of one byte can say.
+pub const CHANNEL_NAME_BYTES: usize = 255;
+/// Tokens of a channel name or pattern at most. Bounds the depth of a look-up.
+pub const CHANNEL_TOKENS: usize = 16;
+/// Subscriptions of one connection at most; under 200 KiB.
+pub const SUBSCRIPTIONS: usize = 50;
+/// Subscribers of one channel, or of one pattern with wildcards, at most.
+pub const SUBSCRIBERS: usize = 10_000;
+/// Channels that are listed at most: ten of each of 10 000 agents. Under 600 bytes each.
+pub const CHANNELS: usize = 100_000;
+/// Channels under the id of one agent that are listed at most: four times those that need not be
+/// created, so that one agent takes no more than a thousandth of the list.
+pub const CHANNELS_PER_AGENT: usize = 64;
+
+// call
+/// Time for an answer unless the caller says otherwise. A person still waits this long.
+pub const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Requests of one link under way at once, at the side that asks.
+pub const REQUESTS: usize = 4_096;
+/// Calls of one peer open at once, at the side that answers; more are refused as busy.
+pub const CALLS: usize = 256;
+/// Ended calls of one peer that are remembered, so that a late copy of a request is not run again.
+/// Four times [`CALLS`]: 16 bytes each.
+pub const CALLS_REMEMBERED: usize = 1_024;
+/// Items of one stream that its sender keeps until they have arrived.
+pub const STREAM_ITEMS: u64 = 64;
+/// Bytes of the same; one item may be larger.
+pub const STREAM_BYTES: usize = 256 * 1024;
+/// Bytes that all streams of one peer keep at most; then a handler waits.
+pub const STREAMS_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of the text of a failure at most: a sentence, not a log.
+pub const FAILURE_TEXT_BYTES: usize = 512;
+/// Time in which a command must begin, unless its issuer says otherwise: an agent switched off over
+/// night gets it in the morning.
+pub const COMMAND_TIME: Duration = Duration::from_secs(24 * 3600);
+/// How long after its time an issuer still waits for a report before it calls a command unknown.
+pub const COMMAND_GRACE: Duration = Duration::from_secs(60);
+/// Commands of one link that an issuer follows, settled ones that nobody has forgotten among them.
+pub const COMMANDS_ISSUED: usize = 1_024;
+/// Commands of one peer that an executor has begun or is about to; more fail as busy.
+pub const COMMANDS_OPEN: usize = 64;
+/// Bytes of their payloads at most.
+pub const COMMANDS_OPEN_BYTES: usize = 4 * 1024 * 1024;
+/// Results of one peer's commands that an executor keeps for duplicates; the oldest goes first.
+pub const RESULTS: usize = 1_024;
+/// Bytes of the same.
+pub const RESULT_BYTES: usize = 4 * 1024 * 1024;
+/// How long a result is kept: longer than a chain can be resumed, no duplicate can come.
+pub const RESULT_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+// delivery: queue, credit, chunks
+//
+// Memory of one link's messages. Out: at most [`QUEUE_BYTES`] that wait, some 200 bytes for each of
+// [`QUEUE_MESSAGES`], and [`QUEUE_CONTROL_BYTES`]. In: at most [`CLASS_WINDOW_BYTES`] a class that were
+// not handed on, 8 MiB, and [`REASSEMBLY_BYTES`] in pieces; and [`SUBSCRIPTION_WINDOW_BYTES`] for each
+// subscription whose subscriber took nothing of it. An idle link holds none of it.
+
+/// Messages that wait to be sent at most.
+pub const QUEUE_MESSAGES: usize = 1_000;
+/// Bytes of them at most.
+pub const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// The protocol's own frames that wait at most, beside the messages: none of them grows with what an
+/// application sends.
+pub const QUEUE_CONTROL_MESSAGES: usize = 256;
+/// Bytes of them at most: an acknowledgement has 525 at most, most frames have under 64.
+pub const QUEUE_CONTROL_BYTES: usize = 64 * 1024;
+/// What the least urgent class may send in one round. One record: a smaller one would be overdrawn by
+/// each piece of a large message.
+pub const QUEUE_QUANTUM_BYTES: usize = 16 * 1024;
+/// What a message counts in its class's share at least, as an empty one costs work too.
+pub const QUEUE_COST_BYTES: usize = 64;
+/// Wait after which a message goes before younger ones of other classes, critical aside. Two rounds
+/// take 0.4 s at 10 Mbit/s, so this helps on slower links only.
+pub const QUEUE_AGE_TIME: Duration = Duration::from_secs(1);
+/// Messages of a class that the peer may send before the first was handed on to its subscription or
+/// its handler.
+pub const CLASS_WINDOW_MESSAGES: u64 = 1_024;
+/// Bytes of them: 160 Mbit/s at a round trip of 100 ms, and twice [`MESSAGE_BYTES`], so that half of
+/// it lets the largest message through.
+pub const CLASS_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// Messages of a subscription that the peer may send before its subscriber took the first.
+pub const SUBSCRIPTION_WINDOW_MESSAGES: u64 = 512;
+/// Bytes of them: twice [`MESSAGE_BYTES`], for the reason of [`CLASS_WINDOW_BYTES`].
+pub const SUBSCRIPTION_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// Credit in total above which it is an error. Nobody sends so much in one session.
+pub const CREDIT_TOTAL_MAX: u64 = 1 << 62;
+/// Unacknowledged bytes of a bulk class that are always allowed: two records, so that one is under way
+/// while the other is acknowledged.
+pub const IN_FLIGHT_BYTES_MIN: usize = 32 * 1024;
+/// Unacknowledged bytes of a bulk class at most: 1 Gbit/s at a round trip of 130 ms.
+pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long bulk may stand in the buffers on the path. A critical message waits behind it.
+pub const IN_FLIGHT_TIME: Duration = Duration::from_millis(50);
+/// How often the path's own round trip is measured anew, with one message in flight. It costs two
+/// round trips without bulk, 1 % at 150 ms.
+pub const IN_FLIGHT_PROBE_TIME: Duration = Duration::from_secs(30);
+/// Content of one message unless configured otherwise.
+pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Content of one message at most.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Content of one piece at most: one record.
+pub const CHUNK_BYTES: usize = 16 * 1024;
+/// Room in a record that a piece is not worth its frame below, unless it is the last.
+pub const CHUNK_BYTES_MIN: usize = 512;
+/// Bytes of unfinished messages: one of [`MESSAGE_BYTES`] in each class.
+pub const REASSEMBLY_BYTES: usize = 4 * 1024 * 1024;
+
+// delivery: outbox, inbox
+//
+// Memory of what survives a session, for one peer. Out: [`OUTBOX_BYTES`] of content, or one message
+// that is larger; under 200 bytes for each of [`OUTBOX_MESSAGES`]; 12 for each of [`OUTBOX_SPAN`] numbers
+// a class between the oldest message and the newest; [`DEAD_LETTER_BYTES`]. In: 64 bytes for each of
+// [`INBOX_MESSAGES`] a class that handlers work on, 48 for each of [`INBOX_RANGES`] a class. In all under
+// 10 MiB when everything is full and scattered; an idle link holds none of it.
+
+/// Highest number of a message. Nobody sends so many; what stands above in a frame is an error.
+pub const NUMBER_MAX: u64 = 1 << 62;
+/// Ranges of an acknowledgement at most: with them the frame has 525 bytes.
+pub const NUMBER_RANGES: usize = 32;
+/// Messages that wait for their acknowledgement, sent or not, at most.
+pub const OUTBOX_MESSAGES: usize = 1_000;
+/// Bytes of them at most; one message alone may be larger.
+pub const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Numbers of a class between its oldest message that is not settled and its newest, at most: one
+/// handler that hangs does not hold back the 65 535 messages behind it.
+pub const OUTBOX_SPAN: usize = 64 * 1024;
+/// Times that a message is sent on links that live before it becomes a dead letter.
+pub const SEND_ATTEMPTS: u8 = 3;
+/// How long the peer may take to say that it holds a message: three of the longest round trips that
+/// are tested, 1 s by satellite.
+pub const ACK_WAIT: Duration = Duration::from_secs(3);
+/// The same at most, for a message that was sent more than once.
+pub const ACK_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Dead letters kept; the oldest is dropped first, and counted.
+pub const DEAD_LETTERS: usize = 100;
+/// Bytes of them at most.
+pub const DEAD_LETTER_BYTES: usize = 1024 * 1024;
+/// Messages after which an acknowledgement goes: 17 bytes for 32 messages, and a sender with 256 in
+/// flight hears eight times in each round trip.
+pub const ACK_MESSAGES: u32 = 32;
+/// How long an acknowledgement waits for more to tell. Below what a person notices, and a fifth of
+/// the round trip to another continent.
+pub const ACK_DELAY: Duration = Duration::from_millis(20);
+/// Messages of a class that arrived and are not handled, at most. Four times what credit lets a peer
+/// send before the first is handed on, as handlers work on what was.
+pub const INBOX_MESSAGES: usize = 4_096;
+/// Gaps between the numbers of a class that arrived, at most. A transport that keeps order leaves
+/// none within a session.
+pub const INBOX_RANGES: usize = 256;
+/// Refusals of a class that are remembered for a sender that did not hear of them.
+pub const INBOX_VERDICTS: usize = 16;

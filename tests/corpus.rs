@@ -3,7 +3,7 @@
 //!
 //! With `WAXWIRE_WRITE_SEEDS=1` it writes the seeds, the inputs that every corpus begins with.
 
-#![allow(clippy::panic, clippy::print_stdout)] // a test stops where it fails, and this one counts
+#![allow(clippy::panic, clippy::print_stdout, reason = "it stops where it fails, and counts")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -21,7 +21,12 @@
 //!   `dbg!` or printing macro. A line may hold one `expect` if it ends in `// checked: reason`.
 //! - `sleep`: no test sleeps.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test stops where it fails
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where it fails"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Every requirement of `proto-spec/` has an id that a test cites, and no test cites an id that no
 //! requirement has.
 
-#![allow(clippy::panic)] // a test stops where it cannot read the tree
+#![allow(clippy::panic, reason = "a test stops where it cannot read the tree")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,7 +1,15 @@
 //! The crate against `proto-spec/vectors`: every case is run again from its seeds over the public
 //! API and must give the same file, byte for byte. `WAXWIRE_WRITE_VECTORS=1` writes the files.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // tests
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test stops where it fails, and its modules are its own"
+)]
 
 mod vectors {
     //! How the cases are run, and what the text derives from them apart from the crate.

@@ -142,7 +142,7 @@ impl Agreement {
     pub(super) fn agree(self, share: &[u8; 32]) -> Option<Secret> {
         let share = UnparsedPublicKey::new(&X25519, share);
         let shared = agree(&self.0, share, (), |bytes| {
-            bytes.first_chunk().map(|shared| Secret::new(*shared)).ok_or(())
+            bytes.first_chunk::<32>().map(|shared| Secret::new(*shared)).ok_or(())
         });
         shared.ok().filter(|shared| !super::hash::same(shared.bytes(), &[0; 32]))
     }

@@ -137,7 +137,7 @@ impl PublicKey {
     /// The text people compare.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(plain(self.as_bytes()))
+        Fingerprint::of(self.as_bytes())
     }
 
     pub(crate) fn verify(
@@ -177,6 +177,13 @@ fn is_canonical(bytes: &[u8; 32]) -> bool {
 /// SHA-256 of a public key. What `ssh-keygen -l` prints for its keys, for ours.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Fingerprint(pub(crate) [u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a key's 32 bytes, whether or not they are a key that would be accepted.
+    pub(crate) fn of(key: &[u8; 32]) -> Self {
+        Self(plain(key))
+    }
+}
 
 /// Text that is no fingerprint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

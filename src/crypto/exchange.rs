@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::provider;
 use super::schedule::Secret;
 use super::seed::Seed;
+use super::stack::{DEEP, wiped};
 
 /// A whole set of algorithms; there is no choosing among their parts.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -88,6 +89,10 @@ pub(crate) struct Offer {
 
 impl Offer {
     pub(crate) fn new(suite: Suite, seed: &Seed) -> Self {
+        wiped::<DEEP, _>(|| Self::drawn(suite, seed))
+    }
+
+    fn drawn(suite: Suite, seed: &Seed) -> Self {
         let agreement = provider::Agreement::new(&seed.draw("x25519 key"));
         let decapsulator = match suite {
             Suite::Hybrid => Some(provider::Decapsulator::generate(seed)),
@@ -105,6 +110,10 @@ impl Offer {
 
     /// The shared secret that an answer completes.
     pub(crate) fn complete(self, answer: &[u8]) -> Result<Zeroizing<Vec<u8>>, ExchangeError> {
+        wiped::<DEEP, _>(|| self.completed(answer))
+    }
+
+    fn completed(self, answer: &[u8]) -> Result<Zeroizing<Vec<u8>>, ExchangeError> {
         let kem_bytes = if self.decapsulator.is_some() { KEM_CIPHERTEXT_BYTES } else { 0 };
         let (ciphertext, theirs) = split(answer, kem_bytes)?;
         if self.share.ends_with(theirs) {
@@ -129,6 +138,10 @@ pub(crate) struct Answer {
 
 /// Answers an offer.
 pub(crate) fn answer(suite: Suite, offer: &[u8], seed: &Seed) -> Result<Answer, ExchangeError> {
+    wiped::<DEEP, _>(|| answered(suite, offer, seed))
+}
+
+fn answered(suite: Suite, offer: &[u8], seed: &Seed) -> Result<Answer, ExchangeError> {
     let kem_bytes = match suite {
         Suite::Hybrid => KEM_KEY_BYTES,
         Suite::Classical => 0,

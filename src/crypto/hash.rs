@@ -105,7 +105,7 @@ mod tests {
     /// HKDF-Extract is HMAC of the material under the salt, so each checks the other.
     #[test]
     fn every_byte_of_a_key_counts() {
-        let key: [u8; 32] = std::array::from_fn(|i| i as u8);
+        let key: [u8; 32] = std::array::from_fn(|i| u8::try_from(i).unwrap());
         assert_eq!(mac(&key, &[b"message"]), *extract(&key, b"message").bytes());
         for index in 0..32 {
             let mut other = key;

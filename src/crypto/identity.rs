@@ -9,6 +9,7 @@ use super::hash::Digest;
 use super::provider;
 use super::schedule::Secret;
 use super::seed::Seed;
+use super::stack::{DEEP, wiped};
 
 /// An Ed25519 key that a party proves itself with. Not `Clone`, never printed, wiped on drop.
 pub struct Identity {
@@ -33,7 +34,7 @@ impl Identity {
     /// The identity of a seed. The same seed gives the same identity.
     #[must_use]
     pub fn from_seed(seed: Seed) -> Self {
-        Self::from_secret(&seed.draw("identity"))
+        wiped::<DEEP, _>(|| Self::from_secret(&seed.draw("identity")))
     }
 
     fn from_secret(bytes: &[u8; 32]) -> Self {
@@ -54,24 +55,20 @@ impl Identity {
     ///
     /// [`PemError`] says what is wrong with the text.
     pub fn from_pem(pem: &str) -> Result<Self, PemError> {
-        let pair = KeypairBytes::from_pkcs8_pem(pem).map_err(|_| PemError::NotAKey)?;
-        let identity = Self::from_secret(&pair.secret_key);
-        match &pair.public_key {
-            Some(public) if public.0 != identity.public.to_bytes() => Err(PemError::Mismatch),
-            _ => Ok(identity),
-        }
+        wiped::<DEEP, _>(|| {
+            let pair = pair_of(pem)?;
+            let identity = Self::from_secret(&pair.secret_key);
+            match &pair.public_key {
+                Some(public) if public.0 != identity.public.to_bytes() => Err(PemError::Mismatch),
+                _ => Ok(identity),
+            }
+        })
     }
 
     /// PKCS#8 PEM, version 1: the form that OpenSSL 3.0 and Python's `cryptography` read.
     #[must_use]
     pub fn to_pem(&self) -> Zeroizing<String> {
-        let mut pair = KeypairBytes { secret_key: *self.secret.bytes(), public_key: None };
-        let pem = pair.to_pkcs8_pem(LineEnding::LF);
-        pair.secret_key.zeroize();
-        match pem {
-            Ok(pem) => pem,
-            Err(_) => unreachable!("32 bytes always encode"),
-        }
+        wiped::<DEEP, _>(|| pem_of(self.secret.bytes()))
     }
 
     /// The public half.
@@ -81,7 +78,23 @@ impl Identity {
     }
 
     pub(crate) fn sign(&self, context: Context, digest: &Digest) -> [u8; 64] {
-        self.signing.sign(context.statement(digest).as_slice())
+        wiped::<DEEP, _>(|| self.signing.sign(context.statement(digest).as_slice()))
+    }
+}
+
+/// What a PEM file holds. Looks at none of the secret's bytes (`tests/ct`); what follows from them
+/// in public does not begin before the caller derives it.
+pub(super) fn pair_of(pem: &str) -> Result<KeypairBytes, PemError> {
+    KeypairBytes::from_pkcs8_pem(pem).map_err(|_| PemError::NotAKey)
+}
+
+pub(super) fn pem_of(secret: &[u8; 32]) -> Zeroizing<String> {
+    let mut pair = KeypairBytes { secret_key: *secret, public_key: None };
+    let pem = pair.to_pkcs8_pem(LineEnding::LF);
+    pair.secret_key.zeroize();
+    match pem {
+        Ok(pem) => pem,
+        Err(_) => unreachable!("32 bytes always encode"),
     }
 }
 

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "aws-lc")]
 mod awslc;
+#[cfg(feature = "__fuzz")]
+pub mod bare;
 mod ed25519;
 mod exchange;
 mod hash;
@@ -17,6 +19,7 @@ mod rustcrypto;
 mod schedule;
 mod sealing;
 mod seed;
+mod stack;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! The default provider: RustCrypto and dalek, pure Rust.
 
-#![cfg_attr(feature = "aws-lc", allow(dead_code))] // then only the tests compare with it
-#![cfg_attr(fuzzing, allow(dead_code))] // then a mock seals
+#![cfg_attr(feature = "aws-lc", allow(dead_code, reason = "then only the tests compare with it"))]
+#![cfg_attr(fuzzing, allow(dead_code, reason = "then a mock seals"))]
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
@@ -84,7 +84,7 @@ impl Agreement {
     /// The shared secret, unless the other share has no part in it.
     pub(super) fn agree(self, share: &[u8; 32]) -> Option<Secret> {
         let shared = self.0.diffie_hellman(&PublicKey::from(*share));
-        shared.was_contributory().then(|| Secret::new(shared.to_bytes()))
+        if shared.was_contributory() { Some(Secret::new(shared.to_bytes())) } else { None }
     }
 }
 
@@ -108,9 +108,19 @@ impl Decapsulator {
     /// The expanded key of FIPS 203, for the other provider.
     #[cfg(feature = "aws-lc")]
     pub(super) fn expanded(&self) -> Zeroizing<Vec<u8>> {
-        #[allow(deprecated)] // AWS-LC imports no other form
+        #[allow(deprecated, reason = "AWS-LC imports no other form")]
         let expanded = ml_kem::ExpandedKeyEncoding::to_expanded_bytes(&*self.0);
         Zeroizing::new(expanded.as_slice().to_vec())
+    }
+
+    /// Where the key lies and how many bytes it has, and the same of the public half in it, for a test
+    /// that follows the rest.
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn places(&self) -> [(*const u8, usize); 2] {
+        fn place<T>(of: &T) -> (*const u8, usize) {
+            ((&raw const *of).cast(), size_of_val(of))
+        }
+        [place(&*self.0), place(self.0.encapsulation_key())]
     }
 
     /// The shared secret; a ciphertext that was made for another key gives an unrelated one.
@@ -145,6 +155,8 @@ mod tests {
     #[test]
     fn whatever_holds_a_secret_is_wiped() {
         is_wiped::<Secret>();
+        is_wiped::<Secret<12>>(); // a nonce base
+        is_wiped::<Secret<16>>(); // a reset token
         is_wiped::<ChaCha20Poly1305>();
         is_wiped::<ed25519_dalek::SigningKey>();
         is_wiped::<StaticSecret>();

@@ -4,24 +4,33 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::stack::{SHALLOW, wiped};
+
 const PREFIX: &[u8] = b"waxwire/1 ";
 const MAX_OUTPUT: usize = 255 * 32;
 
-/// Thirty-two secret bytes. Wiped on drop, never printed, never copied by accident. On the heap, so
-/// that moving what holds it (out of a box, say) leaves no copy of it behind.
-pub(crate) struct Secret(Box<[u8; 32]>);
+/// Secret bytes, 32 unless it says otherwise. Wiped on drop, never printed, never copied by accident.
+/// On the heap, so that moving what holds it (out of a box, say) leaves no copy of it behind.
+pub(crate) struct Secret<const N: usize = 32>(Box<[u8; N]>);
 
-/// Keying material of a length that HKDF cannot give.
+/// Why there is no keying material.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("keying material is limited to 8160 bytes under a label of 1 to 245")]
-pub struct ExportError;
+#[non_exhaustive]
+pub enum ExportError {
+    /// A length that HKDF cannot give.
+    #[error("keying material is limited to 8160 bytes under a label of 1 to 245")]
+    Length,
+    /// The session is over, and what it could be derived from is erased.
+    #[error("session is closed; its secrets are erased")]
+    Erased,
+}
 
-impl Secret {
-    pub(crate) fn new(bytes: [u8; 32]) -> Self {
+impl<const N: usize> Secret<N> {
+    pub(crate) fn new(bytes: [u8; N]) -> Self {
         Self(Box::new(bytes))
     }
 
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; N] {
         &self.0
     }
 
@@ -29,16 +38,23 @@ impl Secret {
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }
+}
 
+impl Secret {
     /// The secret that `label` names under this one.
     pub(crate) fn derive(&self, label: &str, context: &[u8]) -> Self {
-        let mut secret = Self::new([0; 32]);
+        self.derive_sized(label, context)
+    }
+
+    /// The same, of another length.
+    pub(crate) fn derive_sized<const N: usize>(&self, label: &str, context: &[u8]) -> Secret<N> {
+        let mut secret = Secret::new([0; N]);
         let done = self.expand(label, context, &mut *secret.0);
         assert!(done.is_ok(), "a label or context of our own is too long");
         secret
     }
 
-    /// Bytes that `label` names under this secret: public ids, nonces and keys for others' types.
+    /// Bytes that `label` names under this secret: public ids, and keys for others' types.
     pub(crate) fn derive_bytes<const N: usize>(&self, label: &str, context: &[u8]) -> [u8; N] {
         let mut out = [0; N];
         let done = self.expand(label, context, &mut out);
@@ -54,11 +70,12 @@ impl Secret {
         out: &mut [u8],
     ) -> Result<(), ExportError> {
         if out.len() > MAX_OUTPUT {
-            return Err(ExportError);
+            return Err(ExportError::Length);
         }
-        let length = u16::try_from(out.len()).map_err(|_| ExportError)?;
-        let label_length = u8::try_from(PREFIX.len() + label.len()).map_err(|_| ExportError)?;
-        let context_length = u8::try_from(context.len()).map_err(|_| ExportError)?;
+        let length = u16::try_from(out.len()).map_err(|_| ExportError::Length)?;
+        let label_length =
+            u8::try_from(PREFIX.len() + label.len()).map_err(|_| ExportError::Length)?;
+        let context_length = u8::try_from(context.len()).map_err(|_| ExportError::Length)?;
         let info: [&[u8]; 6] = [
             &length.to_be_bytes(),
             &[label_length],
@@ -67,20 +84,22 @@ impl Secret {
             &[context_length],
             context,
         ];
-        let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).map_err(|_| ExportError)?;
-        hkdf.expand_multi_info(&info, out).map_err(|_| ExportError)
+        wiped::<SHALLOW, _>(|| {
+            let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).map_err(|_| ExportError::Length)?;
+            hkdf.expand_multi_info(&info, out).map_err(|_| ExportError::Length)
+        })
     }
 }
 
-impl Drop for Secret {
+impl<const N: usize> Drop for Secret<N> {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl ZeroizeOnDrop for Secret {}
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
 
-impl std::fmt::Debug for Secret {
+impl<const N: usize> std::fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
@@ -88,10 +107,12 @@ impl std::fmt::Debug for Secret {
 
 /// HKDF-Extract.
 pub(crate) fn extract(salt: &[u8], material: &[u8]) -> Secret {
-    let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt), material);
-    let secret = Secret::new(prk.into());
-    prk.as_mut_slice().zeroize();
-    secret
+    wiped::<SHALLOW, _>(|| {
+        let (mut prk, _) = Hkdf::<Sha256>::extract(Some(salt), material);
+        let secret = Secret::new(prk.into());
+        prk.as_mut_slice().zeroize();
+        secret
+    })
 }
 
 #[cfg(test)]
@@ -144,8 +165,8 @@ mod tests {
         ] {
             assert_eq!(hex::encode(secret.derive(label, b"").bytes()), expected);
         }
-        let iv: [u8; 12] = secret.derive_bytes("iv", b"");
-        assert_eq!(hex::encode(iv), "1ce633e90a622525671baf0c");
+        let iv: Secret<12> = secret.derive_sized("iv", b"");
+        assert_eq!(hex::encode(iv.bytes()), "1ce633e90a622525671baf0c");
     }
 
     /// proto-spec [H-14], and the bounds of XL (01-terms, 1.4).
@@ -161,10 +182,10 @@ mod tests {
         };
         assert_eq!(expand("", b"", 0), Ok(()));
         assert_eq!(expand(&label[..245], &context[..255], 8_160), Ok(()));
-        assert_eq!(expand("l", b"", 8_161), Err(ExportError));
-        assert_eq!(expand("l", b"", 65_536), Err(ExportError));
-        assert_eq!(expand(&label, b"", 1), Err(ExportError));
-        assert_eq!(expand("l", &context, 1), Err(ExportError));
+        assert_eq!(expand("l", b"", 8_161), Err(ExportError::Length));
+        assert_eq!(expand("l", b"", 65_536), Err(ExportError::Length));
+        assert_eq!(expand(&label, b"", 1), Err(ExportError::Length));
+        assert_eq!(expand("l", &context, 1), Err(ExportError::Length));
     }
 
     #[test]

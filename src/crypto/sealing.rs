@@ -7,6 +7,7 @@ use super::mock as cipher;
 #[cfg(not(fuzzing))]
 use super::provider as cipher;
 use super::schedule::Secret;
+use super::stack::{DEEP, SHALLOW, wipe, wiped};
 
 /// Bytes whose tag does not match. Nothing of them was used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,7 +19,7 @@ pub(crate) struct Sealing(Box<cipher::Aead>);
 
 impl Sealing {
     pub(crate) fn new(key: &Secret) -> Self {
-        Self(Box::new(cipher::Aead::new(key.bytes())))
+        Self(wiped::<SHALLOW, _>(|| Box::new(cipher::Aead::new(key.bytes()))))
     }
 
     /// Seals `text` in place; returns its tag.
@@ -41,6 +42,14 @@ impl Sealing {
             text.zeroize();
         }
         opened
+    }
+}
+
+/// Sealing and opening leave the key on the stack, where a record has no time to wipe it. The thread
+/// that drops the key wipes its own.
+impl Drop for Sealing {
+    fn drop(&mut self) {
+        wipe::<DEEP>();
     }
 }
 

@@ -42,7 +42,10 @@ impl Seed {
     }
 
     /// Whether two runs must give the same bytes.
-    #[cfg_attr(not(feature = "aws-lc"), allow(dead_code))] // one provider has no choice to make
+    #[cfg_attr(
+        not(feature = "aws-lc"),
+        allow(dead_code, reason = "one provider has no choice to make")
+    )]
     pub(super) fn is_reproducible(&self) -> bool {
         self.origin == Origin::Reproducible
     }

@@ -41,7 +41,7 @@ macro_rules! known_answers {
         /// RFC 8439, section 2.8.2.
         #[test]
         fn the_cipher_gives_the_vector_of_its_rfc() {
-            let key: [u8; 32] = std::array::from_fn(|at| 0x80 + at as u8);
+            let key: [u8; 32] = std::array::from_fn(|at| 0x80 + u8::try_from(at).unwrap());
             let nonce = array(&bytes("070000004041424344454647"));
             let aad = bytes("50515253c0c1c2c3c4c5c6c7");
             let mut text = b"Ladies and Gentlemen of the class of '99: If I could offer you \

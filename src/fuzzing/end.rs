@@ -106,7 +106,11 @@ pub(super) fn mark_of(payload: &[u8]) -> Option<u64> {
 pub(super) fn is_unauthenticated(result: Result<(), OpenError>) -> bool {
     !matches!(
         result,
-        Ok(()) | Err(OpenError::Frame(_) | OpenError::Credential(_) | OpenError::AeadLimit)
+        Ok(())
+            | Err(OpenError::Frame(_)
+                | OpenError::Credential(_)
+                | OpenError::BadSignatures
+                | OpenError::AeadLimit)
     )
 }
 

@@ -403,7 +403,11 @@ impl World {
                 self.deceived |= !after.is_alive();
                 return;
             }
-            (Ok(()) | Err(OpenError::Frame(_) | OpenError::Credential(_)), Some(header)) => {
+            (
+                Ok(())
+                | Err(OpenError::Frame(_) | OpenError::Credential(_) | OpenError::BadSignatures),
+                Some(header),
+            ) => {
                 assert_eq!(end.verdict(header.seq), None, "a position was opened again");
                 end.opened.insert(header.seq);
                 assert!(letter.genuine || cfg!(fuzzing), "a forgery was opened");

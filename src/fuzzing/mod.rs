@@ -1,10 +1,14 @@
-//! Bodies of the fuzz targets, behind the private feature `__fuzz`: no stability is promised.
+//! Bodies of the fuzz targets, and what `tests/ct` follows secrets through, behind the private feature
+//! `__fuzz`: no stability is promised.
 //!
-//! Each takes a fuzzer's bytes, builds its state anew, and asserts what must hold for any bytes.
+//! Each target takes a fuzzer's bytes, builds its state anew, and asserts what must hold for any bytes.
 //! `fuzz/fuzz_targets` calls them under libFuzzer, where `cfg(fuzzing)` puts a mock cipher in place
 //! of the real one; `tests/corpus.rs` replays what was found with the real one.
 
+mod calls;
+mod channel;
 mod craft;
+mod curves;
 mod end;
 mod handshake;
 mod input;
@@ -13,6 +17,13 @@ mod live;
 mod parties;
 mod seeds;
 
+pub use crate::crypto::bare;
+pub use crate::delivery::bench::QueueBench;
+pub use crate::session::claiming;
+
+pub use self::calls::call;
+pub use self::channel::channel;
+pub use self::curves::channel_look_ups;
 pub use self::handshake::handshake;
 pub use self::layouts::{
     credential, finish_block, frames, hello, record_header, reply, reply_block,

@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::layouts::unpadded;
 use super::parties::{self, Choice, Trust};
+use crate::call::{
+    CommandBody, CommandId, CommandOp, Demand, DemandMode, Effect, ErrorCode, Failure, Item,
+    Opening, Progress as CallProgress, Status, StatusBody, StreamEnd,
+};
 use crate::crypto::{Answer, Offer, Suite, answer};
 use crate::header::HEADER_BYTES;
 use crate::ids::Role;
@@ -19,10 +23,10 @@ use crate::wire::{
 };
 
 /// The body of a target.
-pub type Body = fn(&[u8]);
+pub(super) type Body = fn(&[u8]);
 
 /// Every target and its body. `fuzz/fuzz_targets` and `fuzz/corpus` have the same names.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("record_header", super::record_header),
     ("hello", super::hello),
     ("reply", super::reply),
@@ -32,6 +36,8 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("frames", super::frames),
     ("session", super::session),
     ("handshake", super::handshake),
+    ("channel", super::channel),
+    ("call", super::call),
 ];
 
 /// An input to begin with.
@@ -57,6 +63,8 @@ pub fn seeds() -> Vec<Input> {
     put_frames(&mut shelf);
     put_sessions(&mut shelf);
     put_handshakes(&mut shelf);
+    put_channels(&mut shelf);
+    put_calls(&mut shelf);
     shelf.0
 }
 
@@ -166,6 +174,19 @@ fn put_credentials(shelf: &mut Shelf) {
     if let Some(subject) = subject {
         let request = Enrolment::request(&parties::identity(parties::ROOT), &subject, [8; 32]);
         shelf.put("credential", "enrolment", &request);
+    }
+}
+
+/// A name, and the patterns that a router is to hold.
+fn put_channels(shelf: &mut Shelf) {
+    for (name, texts) in [
+        ("agent", &["agent.a.logs", "agent.>", "agent.*.logs", "agent.a.logs", "*.*.*"][..]),
+        ("backend", &["backend.a.policies", "backend.a.>", "backend.*.>", "backend.b.>"]),
+        ("escape", &["agent.b.logs", "*.b.>", "agent.b.*", ">", "backend.*.policies"]),
+        ("broken", &["a..b", ".a", "a.", "a*", ">.a", "a b", "secrets:get_static"]),
+        ("deep", &["a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a", "*.a.*.a.*.a.*.a.*.a.*.a.*.a.*.a", "a.>"]),
+    ] {
+        shelf.put("channel", name, texts.join("\n").as_bytes());
     }
 }
 
@@ -295,5 +316,79 @@ fn put_handshakes(shelf: &mut Shelf) {
         for (name, story) in rounds {
             shelf.put("handshake", format!("{name}-{party}"), &[&who, story].concat());
         }
+    }
+}
+
+/// Payloads of `call` behind a zero, and stories of its machines behind a one: what comes, for which
+/// call, and how long it is.
+fn put_calls(shelf: &mut Shelf) {
+    let id = CommandId([7; 16]);
+    let payload = Bytes::from_static(b"payload");
+    let failure = Failure::with_text(ErrorCode::Application(7), "why");
+    let run = CommandBody { id, op: CommandOp::Run(payload.clone()) }.encode();
+    let status = |status, effect| StatusBody { id, status, effect }.encode();
+    let opening = Opening { allowed: 4, from: 1, payload: payload.clone() }.encode();
+    let item = Item { offset: 0, payload: payload.clone() }.encode();
+    let end = StreamEnd { count: 1, payload: payload.clone() }.encode();
+    let go_on = Demand { allowed: 8, next: 1, mode: DemandMode::GoOn }.encode();
+    let permille = CallProgress::Permille(500).encode();
+    let failed = failure.encode();
+    let layouts = [
+        ("opening", opening.clone()),
+        ("item", item.clone()),
+        ("demand", go_on.clone()),
+        ("permille", permille.clone()),
+        ("progress", CallProgress::Payload(payload.clone()).encode()),
+        ("failure", failed.clone()),
+        ("run", run.clone()),
+        ("cancel", CommandBody { id, op: CommandOp::Cancel }.encode()),
+        ("running", status(Status::Running, Effect::None)),
+        ("succeeded", status(Status::Succeeded, Effect::Result(payload))),
+        ("failed", status(Status::Failed, Effect::Failure(failure))),
+    ];
+    for (name, bytes) in layouts {
+        shelf.put("call", name, &[&[0][..], &bytes].concat());
+    }
+    let content = |op: u8, call: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+        [&[op, call, length][..], bytes].concat()
+    };
+    let stories: [(&str, Vec<Vec<u8>>); 4] = [
+        (
+            "answered",
+            vec![
+                content(3, 0, &item),
+                content(4, 1, &permille),
+                content(2, 0, &end),
+                content(2, 1, b"!"),
+                content(5, 2, &failed),
+            ],
+        ),
+        (
+            "asked",
+            vec![
+                content(0x81, 3, &opening),
+                content(11, 3, b"one"),
+                content(11, 3, b"two"),
+                content(8, 3, &go_on),
+                content(12, 3, b"end"),
+                content(1, 4, b"?"),
+                content(9, 4, b""),
+                content(12, 4, b"!"),
+            ],
+        ),
+        ("commanded", vec![content(6, 0, &run), content(6, 0, &run)]),
+        (
+            "detached",
+            vec![
+                content(1, 3, b"?"),
+                content(13, 0, b""),
+                content(3, 0, &item),
+                [content(10, 0, b""), content(14, 0, b"")].concat().repeat(21),
+            ],
+        ),
+    ];
+    for (name, story) in stories {
+        shelf.put("call", format!("story-{name}"), &[&[1][..], &story.concat()].concat());
     }
 }

@@ -112,7 +112,7 @@ pub struct Place {
 
 impl Place {
     /// Answers the handshake of whoever is at the other end of `transport`. 5 s at most, counted
-    /// from [`Acceptor::reserve`].
+    /// from [`Acceptor::reserve`]. Drive the connection soon: nothing of it happens by itself.
     ///
     /// # Errors
     ///

@@ -36,6 +36,7 @@ pub struct Connection<T> {
     arrived: Datagrams,
     unflushed: bool,
     end: Option<ErrorKind>,
+    parting: Parting,
     chain: Option<(Arc<Mutex<ChainBook>>, Generation)>,
 }
 
@@ -56,8 +57,15 @@ impl<T: Transport> Connection<T> {
             arrived: Datagrams::default(),
             unflushed: false,
             end: None,
+            parting: Parting::Done,
             chain: None,
         }
+    }
+
+    /// Receives `first` before anything else: what came with the handshake's last record.
+    pub(super) fn beginning_with(mut self, first: Datagrams) -> Self {
+        self.arrived = first;
+        self
     }
 
     /// Confirms the chain in `book` once the peer proves to have the session's keys.
@@ -117,7 +125,7 @@ impl<T: Transport> Connection<T> {
     /// [`ErrorKind::Closed`] if the session ended for another reason, [`ErrorKind::Detached`] if
     /// the transport ended without a word, [`ErrorKind::Tampered`] if someone on the path changed
     /// or moved a record, [`ErrorKind::Transport`] if the transport broke. After one of these, the
-    /// same again. [`ErrorKind::Entropy`] if fresh keys are due and the system gives none.
+    /// same again. An end that this side decided is reported when the peer was told, or after 5 s. [`ErrorKind::Entropy`] if fresh keys are due and the system gives none.
     ///
     /// # Cancel safety
     ///
@@ -152,6 +160,7 @@ impl<T: Transport> Connection<T> {
     /// As [`Connection::close`].
     pub async fn fail(&mut self, code: CloseCode) -> Result<(), Error> {
         self.session.close(code, Duration::ZERO);
+        self.parting = Parting::Done; // by hand, below
         self.end = Some(ErrorKind::Closed { code, retry_after: Duration::ZERO });
         let told = timeout(CLOSE_TIME, async {
             poll_fn(|cx| self.poll_drain(cx)).await?;
@@ -190,6 +199,7 @@ impl<T: Transport> Connection<T> {
             }
             self.keep_up(cx)?;
             if let Some(end) = self.end {
+                ready!(self.poll_part(cx));
                 return Poll::Ready(outcome(end));
             }
             match self.transport.poll_record(cx, &mut self.inbox) {
@@ -209,6 +219,7 @@ impl<T: Transport> Connection<T> {
         loop {
             self.keep_up(cx)?;
             if let Some(end) = self.end {
+                ready!(self.poll_part(cx));
                 return Poll::Ready(outcome(end));
             }
             ready!(self.poll_due(cx));
@@ -269,11 +280,37 @@ impl<T: Transport> Connection<T> {
                 Event::Ended(code) => {
                     let retry_after = Duration::ZERO;
                     self.end = Some(ErrorKind::Closed { code, retry_after });
+                    self.begin_parting(code);
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The session ended by its own rules: gives its CLOSE some time to go out. A peer that was silent
+    /// for too long is not waited for.
+    fn begin_parting(&mut self, code: CloseCode) {
+        if code != CloseCode::TimedOut {
+            self.parting = Parting::Due;
+            self.arm(self.clock.instant().after(CLOSE_TIME));
+        }
+    }
+
+    /// Writes out the CLOSE that is due and closes the transport, before the end is reported: whoever
+    /// hears of it drops the connection.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.parting == Parting::Due {
+            let told = match self.poll_drain(cx) {
+                Poll::Ready(Ok(())) => self.transport.poll_close(cx).map_err(Error::from),
+                other => other,
+            };
+            if told.is_pending() && self.clock.instant() < self.armed {
+                ready!(self.timer.as_mut().poll(cx));
+            }
+            self.parting = Parting::Done;
+        }
+        Poll::Ready(())
     }
 
     fn confirm_chain(&mut self) {
@@ -310,6 +347,7 @@ impl<T: Transport> Connection<T> {
         loop {
             self.keep_up(cx)?;
             if let Some(end) = self.end {
+                ready!(self.poll_part(cx));
                 return Poll::Ready(outcome(end).map(|_| ()));
             }
             match self.transport.poll_ready(cx) {
@@ -323,6 +361,7 @@ impl<T: Transport> Connection<T> {
         loop {
             self.keep_up(cx)?;
             if let Some(end) = self.end {
+                ready!(self.poll_part(cx));
                 return Poll::Ready(outcome(end).map(|_| ()));
             }
             if let Poll::Ready(written) = self.poll_flush(cx) {
@@ -367,6 +406,13 @@ impl<T: Transport> Connection<T> {
         self.armed = at;
         self.timer.as_mut().reset(self.clock.at(at));
     }
+}
+
+/// Whether the peer is still to be told of the end.
+#[derive(Eq, PartialEq)]
+enum Parting {
+    Due,
+    Done,
 }
 
 /// What a driver's step came to.

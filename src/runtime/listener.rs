@@ -2,33 +2,35 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-#[cfg(feature = "websocket")]
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::acceptor::{Acceptor, ListenerOptions};
+use super::acceptor::{Acceptor, ListenerOptions, Place};
 use super::connection::Connection;
 use crate::error::{Error, ErrorKind};
-use crate::limits::{ACCEPT_PAUSE, HANDLE_QUEUE, HANDSHAKE_TIME};
-use crate::session::{Config, Source};
+use crate::limits::{ACCEPT_PAUSE, ACCEPT_TIME, HANDLE_QUEUE, HANDSHAKE_TIME};
+use crate::session::{CloseCode, Config, Source};
 use crate::transport::{Transport, TransportError, framed};
 
 /// Accepts connections whose peers the configuration admits.
 ///
 /// A stranger costs one place in the gate for 5 s at most, and an HMAC for each knock that is
-/// accepted; at most 64 connections that finished their handshake wait for [`Listener::accept`], the
-/// next ones, which only admitted peers can make, wait in their tasks. What peers leave for resumption is kept in memory, shared by all connections of the listener.
+/// accepted. A connection that finished its handshake, which only admitted peers can, waits 20 s at
+/// most for [`Listener::accept`], then it is closed with [`CloseCode::Busy`]; beyond 64 that wait, each
+/// keeps its place in the gate too. What peers leave for resumption is kept in memory, shared by all
+/// connections of the listener.
 ///
-/// Dropping it stops listening and drops what was not accepted; accepted connections stay.
+/// Dropping it stops listening and closes what was not accepted with [`CloseCode::GoingAway`];
+/// accepted connections stay.
 #[derive(Debug)]
 pub struct Listener<T> {
     address: SocketAddr,
     acceptor: Acceptor,
-    ready: mpsc::Receiver<Connection<T>>,
+    ready: mpsc::Receiver<Waiting<T>>,
     task: JoinHandle<()>,
 }
 
@@ -43,7 +45,11 @@ impl Listener<framed::Framed<TcpStream>> {
         config: Config,
         options: &ListenerOptions,
     ) -> Result<Self, Error> {
-        Self::start(address, config, options, |stream| async { framed::accepted(stream) }).await
+        let record_bytes = config.record_bytes();
+        Self::start(address, config, options, move |stream| async move {
+            Ok(framed::accepted(stream)?.with_record_bytes(record_bytes))
+        })
+        .await
     }
 }
 
@@ -60,7 +66,8 @@ impl Listener<crate::transport::websocket::WebSocket<TcpStream>> {
         options: &ListenerOptions,
     ) -> Result<Self, Error> {
         use crate::transport::websocket;
-        let upgrade = Arc::new(options.upgrade().clone());
+        let upgrade = options.upgrade().clone().with_record_bytes(config.record_bytes());
+        let upgrade = Arc::new(upgrade);
         Self::start(address, config, options, move |stream| {
             let upgrade = Arc::clone(&upgrade);
             async move { websocket::accept(stream, &upgrade, HANDSHAKE_TIME).await }
@@ -108,7 +115,13 @@ impl<T: Transport + 'static> Listener<T> {
     ///
     /// Cancel-safe: a peer that is ready stays so until the next call.
     pub async fn accept(&mut self) -> Result<Connection<T>, Error> {
-        self.ready.recv().await.ok_or_else(|| Error::new(ErrorKind::Transport))
+        loop {
+            let waiting = self.ready.recv().await;
+            let waiting = waiting.ok_or_else(|| Error::new(ErrorKind::Transport))?;
+            if let Some(connection) = taken(&waiting.slot) {
+                return Ok(connection);
+            }
+        }
     }
 }
 
@@ -124,7 +137,7 @@ async fn accept_all<T, U, F>(
     listener: TcpListener,
     acceptor: Acceptor,
     upgrade: U,
-    done: mpsc::Sender<Connection<T>>,
+    done: mpsc::Sender<Waiting<T>>,
 ) where
     T: Transport + 'static,
     U: Fn(TcpStream) -> F + Send + Sync + 'static,
@@ -150,10 +163,53 @@ async fn accept_all<T, U, F>(
             let handshake = async { place.accept(upgraded.await?).await };
             let late = |late| Err(Error::with(ErrorKind::TimedOut, late));
             match timeout(HANDSHAKE_TIME, handshake).await.unwrap_or_else(late) {
-                // The place is held until then, so that no more wait here than the gate has places.
-                Ok(connection) => drop(done.send(connection).await),
+                Ok(connection) => offer(connection, place, &done).await,
                 Err(error) => tracing::debug!(%address, %error, "no session with this peer"),
             }
         });
+    }
+}
+
+/// A connection in the queue of a listener.
+#[derive(Debug)]
+struct Waiting<T> {
+    slot: Slot<T>,
+    /// Dropped with the rest when it leaves the queue, which its task hears.
+    _queued: oneshot::Sender<()>,
+}
+
+/// Holds a connection until its acceptor or its task takes it, whichever is first.
+type Slot<T> = Arc<Mutex<Option<Connection<T>>>>;
+
+fn taken<T>(slot: &Slot<T>) -> Option<Connection<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Has a connection wait for its acceptor. If nobody takes it, its peer is told when to come back.
+async fn offer<T: Transport>(
+    connection: Connection<T>,
+    place: Place,
+    done: &mpsc::Sender<Waiting<T>>,
+) {
+    let slot = Arc::new(Mutex::new(Some(connection)));
+    let (queued, left) = oneshot::channel();
+    let waiting = Waiting { slot: Arc::clone(&slot), _queued: queued };
+    let wait = async {
+        let queued = done.send(waiting).await.is_ok();
+        // The place is held until then, so that no more wait here than the gate has places.
+        drop(place);
+        if queued {
+            let _ = left.await; // never sent on: it ends with the other half
+        }
+    };
+    let code = match timeout(ACCEPT_TIME, wait).await {
+        Ok(()) => CloseCode::GoingAway,
+        Err(_) => CloseCode::Busy,
+    };
+    if let Some(mut connection) = taken(&slot) {
+        tracing::debug!(session = %connection.id(), ?code, "not accepted");
+        if let Err(error) = connection.fail(code).await {
+            tracing::debug!(session = %connection.id(), %error, "the peer could not be told");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! its holder drives, and one driver task for those who would rather hold handles.
 
 mod acceptor;
+mod chains;
 mod clock;
 mod connection;
 mod dialer;

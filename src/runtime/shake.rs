@@ -2,67 +2,80 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::chains::KeptChains;
 use super::clock::Clock;
 use super::connection::Connection;
 use super::entropy::seed;
+use crate::crypto::Fingerprint;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, LinkId};
 use crate::limits::HANDSHAKE_TIME;
 use crate::session::{
-    Accepting, ChainBook, Config, Continuity, Established, Event, Gate, Greeting, HandshakeError,
-    Initiator, InitiatorChain, OpenError, Progress, Proven, Session, Source,
+    Accepting, ChainBook, CloseCode, Config, ConfigError, Continuity, Datagrams, Established,
+    Event, Gate, Greeting, HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven,
+    Refusal, Session, Source,
 };
 use crate::transport::{Arrival, Transport};
 
-/// Where an initiator's chain is kept between handshakes, and who else is told of it.
-#[derive(Clone, Default)]
-pub(super) struct KeptChain {
-    chain: Arc<Mutex<Option<InitiatorChain>>>,
-    keep: Option<Keep>,
+/// Whom an initiator means to reach, and what it knows of it.
+pub(super) struct Errand {
+    pub config: Arc<Config>,
+    pub chains: KeptChains,
+    /// The only peer that will do, if the application named one.
+    pub named: Option<Fingerprint>,
 }
 
-/// Stores a chain; what it returns says whether that worked.
-pub(super) type Keep = Arc<dyn Fn(&InitiatorChain) -> std::io::Result<()> + Send + Sync>;
-
-impl KeptChain {
-    pub(super) fn new(chain: Option<InitiatorChain>, keep: Option<Keep>) -> Self {
-        Self { chain: Arc::new(Mutex::new(chain)), keep }
+impl Errand {
+    /// What to offer: the chain of the one peer that this can lead to, or none.
+    fn offer(&self) -> Option<InitiatorChain> {
+        let peer = self.named.or_else(|| self.config.pinned())?;
+        self.chains.get(&peer)
     }
 
-    pub(super) fn get(&self) -> Option<InitiatorChain> {
-        locked(&self.chain).as_ref().map(InitiatorChain::duplicate)
-    }
-
-    /// Goes on with `chain` once it is stored.
-    fn set(&self, chain: InitiatorChain) -> Result<(), Error> {
-        if let Some(keep) = &self.keep {
-            keep(&chain).map_err(|cause| Error::with(ErrorKind::Store, cause))?;
+    /// Whether the peer that was proven is one that will do.
+    fn admit(&self, session: &Session) -> Result<(), HandshakeError> {
+        let peer = session.peer().key.fingerprint();
+        if self.named.is_some_and(|named| named != peer) {
+            return Err(Refusal::OtherPeer.into());
         }
-        *locked(&self.chain) = Some(chain);
+        // proto-spec [C-12]: also where it was not known beforehand whom this would reach.
+        let lapsed = !session.is_resumed() && self.chains.knows(&peer);
+        if lapsed && self.config.continuity() == Continuity::Require {
+            return Err(HandshakeError::ResumeUnknown);
+        }
         Ok(())
+    }
+
+    fn keep(&self, chain: InitiatorChain) -> Result<(), Error> {
+        match self.config.continuity() {
+            Continuity::Off => Ok(()),
+            Continuity::Prefer | Continuity::Require => self.chains.set(chain),
+        }
     }
 }
 
 /// Runs the initiator's side until the responder accepted.
 pub(super) async fn initiate<T: Transport>(
     transport: T,
-    config: Arc<Config>,
-    kept: KeptChain,
+    errand: Errand,
 ) -> Result<Connection<T>, Error> {
-    timeout(HANDSHAKE_TIME, initiate_unbounded(transport, config, kept)).await.map_err(late)?
+    timeout(HANDSHAKE_TIME, initiate_unbounded(transport, errand)).await.map_err(late)?
 }
 
 async fn initiate_unbounded<T: Transport>(
     mut transport: T,
-    config: Arc<Config>,
-    kept: KeptChain,
+    errand: Errand,
 ) -> Result<Connection<T>, Error> {
     let clock = Clock::new();
-    let (mut initiator, mut hello) = Initiator::start(config, kept.get(), &seed()?, clock.now())?;
+    let config = Arc::clone(&errand.config);
+    fits(&transport, &config)?;
+    let (mut initiator, mut hello) =
+        Initiator::start(config, errand.offer(), &seed()?, clock.now())?;
     let Established { mut session, finish, chain } = loop {
         send(&mut transport, hello).await?;
         let mut answer = receive(&mut transport).await?;
@@ -71,33 +84,74 @@ async fn initiate_unbounded<T: Transport>(
             Progress::Done(established) => break *established,
         }
     };
+    errand.admit(&session)?;
     // proto-spec [C-1]: stored before FINISH is sent, and [C-2]: promoted only on ACCEPT.
-    kept.set(chain.duplicate())?;
+    errand.keep(chain.duplicate())?;
     send(&mut transport, finish).await?;
-    accepted(&mut transport, &mut session, &clock).await?;
-    kept.set(chain.promoted())?;
-    // An empty record shows the responder that this side has the keys; it confirms the chain by it.
-    let mut confirmation = BytesMut::new();
-    session.record(clock.instant(), &mut confirmation)?.seal();
-    send(&mut transport, confirmation.freeze()).await?;
+    let first = match settle(&mut transport, &mut session, &clock, &errand, chain).await {
+        Ok(first) => first,
+        Err(error) => {
+            part(&mut transport, &mut session, &clock).await;
+            return Err(error);
+        }
+    };
     tracing::info!(session = %session.id(), peer = %session.peer().id, "link opened");
-    Ok(Connection::new(session, transport, clock))
+    Ok(Connection::new(session, transport, clock).beginning_with(first))
 }
 
-/// Waits for the record that accepts.
+/// What is left once FINISH is sent and the responder may hold the session. Returns the datagrams of
+/// the record that accepts.
+async fn settle<T: Transport>(
+    transport: &mut T,
+    session: &mut Session,
+    clock: &Clock,
+    errand: &Errand,
+    chain: InitiatorChain,
+) -> Result<Datagrams, Error> {
+    let first = accepted(transport, session, clock).await?;
+    errand.keep(chain.promoted()).inspect_err(|_| {
+        session.close(CloseCode::Internal, Duration::ZERO);
+    })?;
+    // The responder may have said more than ACCEPT, a CLOSE even.
+    if !session.is_closed() {
+        // An empty record shows it that this side has the keys; it confirms the chain by it.
+        let mut confirmation = BytesMut::new();
+        session.record(clock.instant(), &mut confirmation)?.seal();
+        send(transport, confirmation.freeze()).await?;
+    }
+    Ok(first)
+}
+
+/// Sends the CLOSE of a session that ended, before the transport is dropped. Where none is due, the
+/// peer is told nothing (proto-spec 07, 7.1).
+async fn part<T: Transport>(transport: &mut T, session: &mut Session, clock: &Clock) {
+    if !session.has_transmit() {
+        return;
+    }
+    let mut record = BytesMut::new();
+    while session.poll_transmit(clock.instant(), &mut record) {
+        if send(transport, record.split().freeze()).await.is_err() {
+            return;
+        }
+    }
+    // A courtesy, as the CLOSE is: that it did not work is no news.
+    let _ = poll_fn(|cx| transport.poll_close(cx)).await;
+}
+
+/// Waits for the record that accepts; returns the datagrams in it.
 async fn accepted<T: Transport>(
     transport: &mut T,
     session: &mut Session,
     clock: &Clock,
-) -> Result<(), Error> {
-    let mut record = receive(transport).await?;
-    match session.open(clock.instant(), &mut record) {
-        Ok(_) => {}
-        Err(OpenError::UnexpectedRecord) => return Err(session.refusal(&record).into()),
-        Err(error) => return Err(error.into()),
-    }
+) -> Result<Datagrams, Error> {
+    let record = receive(transport).await?;
+    let refusal = session.refusal(&record);
+    let datagrams = match session.open_owned(clock.instant(), record) {
+        Err(OpenError::UnexpectedRecord) => return Err(refusal.into()),
+        opened => opened?,
+    };
     match session.poll_event() {
-        Some(Event::Accepted { .. }) => Ok(()),
+        Some(Event::Accepted { .. }) => Ok(datagrams),
         _ => Err(HandshakeError::UnexpectedRecord.into()),
     }
 }
@@ -125,6 +179,7 @@ async fn respond_unbounded<T: Transport>(
     source: Source,
 ) -> Result<Connection<T>, Error> {
     let clock = Clock::new();
+    fits(&transport, &door.config)?;
     let mut retried = false;
     let greeting = loop {
         let hello = receive(&mut transport).await?;
@@ -192,6 +247,15 @@ async fn told<T: Transport, V>(
             Err(cause.into())
         }
     }
+}
+
+/// Whether the transport takes in what this side is about to announce that it takes.
+fn fits<T: Transport>(transport: &T, config: &Config) -> Result<(), ConfigError> {
+    let (taken, announced) = (transport.record_bytes(), config.record_bytes());
+    if taken < announced {
+        return Err(ConfigError::TransportRecordBytes(taken, announced));
+    }
+    Ok(())
 }
 
 async fn send<T: Transport>(transport: &mut T, record: Bytes) -> Result<(), Error> {

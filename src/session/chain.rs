@@ -7,7 +7,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::error::HandshakeError;
-use crate::crypto::{PublicKey, Secret, same};
+use crate::crypto::{Fingerprint, PublicKey, Secret, same};
 use crate::ids::Generation;
 use crate::limits::{CHAIN_LIFE, CHAINS};
 use crate::time::UnixTime;
@@ -33,8 +33,8 @@ pub enum Continuity {
     Require,
 }
 
-/// What an initiator remembers. Write it before FINISH is sent; write the promoted one when the
-/// responder accepted.
+/// What an initiator remembers of one responder. Write it before FINISH is sent; write the promoted
+/// one when the responder accepted.
 pub struct InitiatorChain {
     peer: [u8; 32],
     expires: UnixTime,
@@ -76,6 +76,12 @@ impl InitiatorChain {
         Self { peer: self.peer, expires: self.expires, secrets }
     }
 
+    /// Whom it is with: where to file it, and the only responder it is ever to be offered to.
+    #[must_use]
+    pub fn peer(&self) -> Fingerprint {
+        Fingerprint::of(&self.peer)
+    }
+
     /// Bytes to store. They are a secret: whoever has them and the identity can take its place.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
@@ -110,8 +116,14 @@ impl InitiatorChain {
         if now > self.expires { Vec::new() } else { self.secrets }
     }
 
-    pub(super) fn peer(&self) -> [u8; 32] {
+    pub(super) fn peer_key(&self) -> [u8; 32] {
         self.peer
+    }
+
+    /// The last moment at which it is offered: the chain continued last has the latest.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn expires(&self) -> UnixTime {
+        self.expires
     }
 }
 

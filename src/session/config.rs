@@ -7,6 +7,8 @@ use super::credential::Credentials;
 use super::knock::Knock;
 use super::padding::Padding;
 use super::verifier::{Anchor, Verifier};
+#[cfg(feature = "runtime")]
+use crate::crypto::Fingerprint;
 use crate::crypto::{Identity, Suite};
 use crate::ids::{Realm, Role};
 use crate::limits::{KNOCK_KEYS, RECORD_BYTES, RECORD_BYTES_MAX, RECORD_BYTES_MIN};
@@ -53,6 +55,9 @@ pub enum ConfigError {
     /// A record size outside what the protocol has.
     #[error("records hold {RECORD_BYTES_MIN} to {RECORD_BYTES_MAX} bytes")]
     RecordBytes,
+    /// The transport takes shorter records in than the configuration announces. Give both the same.
+    #[error("the transport takes records of {0} bytes; the configuration announces {1}")]
+    TransportRecordBytes(usize, usize),
     /// Nothing to knock with: the verifier names no key or root.
     #[error("nothing to knock with; give a knock, or a verifier that names a key or root")]
     NoKnock,
@@ -172,6 +177,12 @@ impl Config {
         self
     }
 
+    /// Plaintext bytes that this side takes in one record.
+    #[must_use]
+    pub fn record_bytes(&self) -> usize {
+        self.record_bytes.into()
+    }
+
     /// Whether a chain of sessions must continue.
     #[must_use]
     pub fn continuity(&self) -> Continuity {
@@ -184,10 +195,21 @@ impl Config {
         &self.identity
     }
 
+    /// The only key that this side speaks with, if its verifier names one.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn pinned(&self) -> Option<Fingerprint> {
+        match self.peer.anchor() {
+            Some(Anchor::Key(key)) => Some(key),
+            Some(Anchor::Root(_)) | None => None,
+        }
+    }
+
     /// Whether one of the knocks this side accepts as a responder ends `hello`.
     pub(super) fn accepts_knock(&self, hello: &[u8]) -> bool {
         let Some((before, knock)) = hello.split_last_chunk() else { return false };
-        self.own_knocks.iter().chain(&self.knocks).any(|key| key.matches(before, knock))
+        // Each is asked, so that the time does not tell which it was.
+        let keys = self.own_knocks.iter().chain(&self.knocks);
+        keys.fold(false, |fits, key| fits | key.matches(before, knock))
     }
 
     /// What this side knocks with as an initiator.
@@ -221,7 +243,7 @@ impl WantsPeer {
             own_knocks: accepted,
             continuity: Continuity::Prefer,
             padding: Padding::None,
-            record_bytes: RECORD_BYTES as u16,
+            record_bytes: u16::try_from(RECORD_BYTES).unwrap_or(u16::MAX),
             fallback: false,
         }
     }

@@ -3,6 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::crypto::Secret;
 use crate::wire::{CloseCode, Frame, KeyUpdate};
 
 /// What waits to be said.
@@ -36,12 +37,11 @@ const CLOSE_BYTES: usize = 10;
 pub(super) const SMALL_FRAMES_BYTES: usize = 128;
 
 /// The contents of an ACCEPT.
-#[derive(Clone, Copy)]
 pub(super) struct Accept {
     pub session: [u8; 16],
     pub generation: u64,
     pub resumed: bool,
-    pub reset_token: [u8; 16],
+    pub reset_token: Secret<16>,
 }
 
 impl Control {
@@ -62,8 +62,9 @@ impl Control {
     /// They wait on until [`Control::forget`], because a record that is begun may yet be dropped.
     pub(super) fn write(&self, room: usize, out: &mut BytesMut) -> Written {
         let limit = out.len() + room;
-        if let Some(accept) = self.accept {
-            let Accept { session, generation, resumed, reset_token } = accept;
+        if let Some(accept) = &self.accept {
+            let Accept { session, generation, resumed, ref reset_token } = *accept;
+            let reset_token = *reset_token.bytes();
             Frame::Accept { session, generation, resumed, reset_token }.encode(out);
         }
         if let Some(epoch) = self.announce {

@@ -34,7 +34,7 @@ impl CookieKey {
         let this = bucket(now);
         [this, this.wrapping_sub(1)]
             .into_iter()
-            .any(|bucket| same(&self.of_bucket(source, hello, bucket), cookie))
+            .fold(false, |fits, bucket| fits | same(&self.of_bucket(source, hello, bucket), cookie))
     }
 
     fn of_bucket(&self, source: &[u8], hello: &[u8], bucket: u32) -> [u8; COOKIE_LENGTH] {
@@ -54,7 +54,7 @@ impl std::fmt::Debug for CookieKey {
 }
 
 fn bucket(now: UnixTime) -> u32 {
-    (now.as_secs() / COOKIE_TIME.as_secs()) as u32
+    u32::try_from(now.as_secs() / COOKIE_TIME.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@ use super::credential::CredentialError;
 use super::verifier::Refusal;
 use super::window::Stale;
 use crate::crypto::{ExchangeError, KeyError};
-use crate::header::{Header, HeaderError, RecordType, TAG_BYTES};
+use crate::header::{Header, HeaderError, RecordType};
 use crate::ids::LinkId;
 use crate::wire::{CloseCode, FrameError, Malformed, Reject};
+
+/// Bytes of a REJECT's body.
+const REJECT_BYTES: u16 = 16;
 
 /// Why a handshake failed. Nothing is left to continue; no state was changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -98,7 +101,7 @@ pub enum HandshakeError {
     #[error("retry is malformed or came twice")]
     MalformedRetry,
     /// The responder said no. Proves nothing; do what a time-out would make you do.
-    #[error("responder rejected the handshake ({code:?}); retry after {retry_after:?}")]
+    #[error("responder rejected the handshake ({code:?})")]
     Rejected {
         /// What it said.
         code: CloseCode,
@@ -140,10 +143,43 @@ impl HandshakeError {
             _ => (CloseCode::Refused, 0),
         };
         let mut out = bytes::BytesMut::with_capacity(40);
-        let header = Header::handshake(RecordType::Reject, link, TAG_BYTES as u16);
+        let header = Header::handshake(RecordType::Reject, link, REJECT_BYTES);
         out.extend_from_slice(&header.encode());
         Reject { code, retry_after_ms }.encode(&mut out);
         out.first_chunk().copied()
+    }
+
+    /// Whether the same handshake may succeed later without a person changing anything.
+    ///
+    /// | at an initiator | answer | because |
+    /// |---|---|---|
+    /// | [`TimedOut`](Self::TimedOut), [`Busy`](Self::Busy), [`CookieInvalid`](Self::CookieInvalid), [`Superseded`](Self::Superseded) | yes | time passes |
+    /// | [`Rejected`](Self::Rejected), whatever its code | yes | anyone on the path can send one; it proves nothing (proto-spec 03, H-31) |
+    /// | records, messages and shares that are broken or out of place, [`Decrypt`](Self::Decrypt), [`BadSignature`](Self::BadSignature), [`BadFinished`](Self::BadFinished) | yes | anyone on the path can change bytes. A realm that differs shows as `Decrypt` too, because nothing else may be seen of it |
+    /// | [`Key`](Self::Key), [`Credential`](Self::Credential), [`Refused`](Self::Refused), [`SelfConnection`](Self::SelfConnection) | no | whoever answered holds a key or credential that is not to be trusted: wrong pin, root, realm, role, revoked or expired. Only [`Refusal::NotYetValid`] passes with time |
+    /// | [`ResumeUnknown`](Self::ResumeUnknown), [`ResumeForeign`](Self::ResumeForeign) | no | the peer is proven; its memory or this side's is not what policy requires |
+    /// | [`UnsupportedExtension`](Self::UnsupportedExtension) | no | one of the builds is too old |
+    ///
+    /// "No" asks for a person; it is no proof of who is at fault. Who is on the path and knows what to
+    /// knock with can answer with a key of its own, which gives `Refused`. So what runs unattended
+    /// reports it and goes on dialling, at its longest pause: stopping for ever would let a moment on
+    /// the path switch it off.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Busy | Self::CookieInvalid | Self::Superseded => true,
+            Self::Rejected { .. } => true,
+            Self::Header(_) | Self::UnknownLink | Self::UnexpectedRecord => true,
+            Self::Malformed(_) | Self::MalformedRetry | Self::EarlyDataLimit => true,
+            Self::WeakKeyShare | Self::InvalidKemKey | Self::ReflectedShare => true,
+            Self::Decrypt | Self::BadSignature | Self::BadFinished => true,
+            Self::ResumeBinder | Self::AudienceMismatch => true,
+            Self::Refused(refusal) => *refusal == Refusal::NotYetValid,
+            Self::Key(_) | Self::Credential(_) | Self::SelfConnection => false,
+            Self::BadKnock | Self::NoCommonVersion | Self::NoCommonSuite => false,
+            Self::Downgrade | Self::UnsupportedExtension(_) => false,
+            Self::ResumeUnknown | Self::ResumeForked | Self::ResumeForeign => false,
+        }
     }
 }
 
@@ -195,6 +231,9 @@ pub enum OpenError {
     /// Authentic, but not frames.
     #[error("peer broke the protocol: {0}")]
     Frame(#[from] FrameError),
+    /// Authentic, but again a rekey that the peer did not sign, as often as a session puts up with.
+    #[error("peer sent too many rekeys that it did not sign")]
+    BadSignatures,
     /// The peer's new credential is refused.
     #[error("peer's new credential is refused: {0}")]
     Credential(#[from] RefreshError),
@@ -218,7 +257,9 @@ impl OpenError {
     #[must_use]
     pub fn fate(&self, order: Order) -> Fate {
         match (self, order) {
-            (Self::Frame(_), _) => Fate::CloseSession(CloseCode::ProtocolViolation),
+            (Self::Frame(_) | Self::BadSignatures, _) => {
+                Fate::CloseSession(CloseCode::ProtocolViolation)
+            }
             (Self::Credential(_), _) => Fate::CloseSession(CloseCode::Refused),
             (Self::AeadLimit, _) => Fate::CloseSession(CloseCode::KeyLimit),
             (Self::Closed, _) | (_, Order::Strict) => Fate::DropAttachment,
@@ -264,11 +305,81 @@ pub enum RefreshError {
     Refused(Refusal),
 }
 
-/// Why a key exchange in band came to nothing. The keys in use stay in use.
+/// Why a key exchange in band came to nothing. The keys in use stay in use, unless it says otherwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RekeyError {
     /// The session's peer did not sign it.
     #[error("rekey is not signed by the peer")]
     BadSignature,
+    /// One direction is in the last epoch there is. The session ends; handshake again.
+    #[error("epochs are used up; a new handshake is needed")]
+    EpochExhausted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proto-spec [H-31]: what is not proven, a REJECT with a terminal code above all, keeps nobody
+    /// from trying again.
+    #[test]
+    fn what_anyone_on_the_path_can_cause_may_be_tried_again() {
+        for code in [CloseCode::Busy, CloseCode::Refused, CloseCode::Revoked, CloseCode::Normal] {
+            let rejected = HandshakeError::Rejected { code, retry_after: Duration::ZERO };
+            assert!(rejected.is_retryable(), "{rejected:?}");
+        }
+        for error in [
+            HandshakeError::TimedOut,
+            HandshakeError::Busy,
+            HandshakeError::CookieInvalid,
+            HandshakeError::Superseded,
+            HandshakeError::Header(HeaderError::Truncated),
+            HandshakeError::UnknownLink,
+            HandshakeError::UnexpectedRecord,
+            HandshakeError::Malformed(Malformed::Truncated),
+            HandshakeError::MalformedRetry,
+            HandshakeError::WeakKeyShare,
+            HandshakeError::InvalidKemKey,
+            HandshakeError::ReflectedShare,
+            HandshakeError::Decrypt,
+            HandshakeError::BadSignature,
+            HandshakeError::BadFinished,
+            HandshakeError::Refused(Refusal::NotYetValid),
+        ] {
+            assert!(error.is_retryable(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_person_can_change_is_not_to_be_tried_again() {
+        for refusal in [
+            Refusal::UnknownKey,
+            Refusal::NoCredential,
+            Refusal::UnknownIssuer,
+            Refusal::BadSignature,
+            Refusal::WrongKind,
+            Refusal::WrongRealm,
+            Refusal::WrongRole,
+            Refusal::Expired,
+            Refusal::Revoked,
+        ] {
+            assert!(!HandshakeError::Refused(refusal).is_retryable(), "{refusal:?}");
+        }
+        for error in [
+            HandshakeError::BadKnock,
+            HandshakeError::NoCommonVersion,
+            HandshakeError::NoCommonSuite,
+            HandshakeError::Downgrade,
+            HandshakeError::UnsupportedExtension(0x8001),
+            HandshakeError::SelfConnection,
+            HandshakeError::Key(KeyError::Weak),
+            HandshakeError::Credential(CredentialError::TooLong),
+            HandshakeError::ResumeUnknown,
+            HandshakeError::ResumeForked,
+            HandshakeError::ResumeForeign,
+        ] {
+            assert!(!error.is_retryable(), "{error:?}");
+        }
+    }
 }

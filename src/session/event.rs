@@ -19,11 +19,12 @@ pub enum Event {
     },
     /// Responder: the initiator proved to hold the session's keys. The chain may now be confirmed.
     Confirmed,
-    /// A key exchange is due: call `provide_seed` with fresh entropy.
+    /// A key exchange is due: call `provide_seed` with fresh entropy. Without one, it is asked for
+    /// again every 3 s.
     WantsSeed,
     /// Fresh keys are agreed on; what leaked before no longer opens anything after.
     Rekeyed,
-    /// A key exchange failed; the keys in use stay in use.
+    /// A key exchange failed; the keys in use stay in use, unless the error says otherwise.
     RekeyFailed(RekeyError),
     /// The peer presented a new credential.
     CredentialRefreshed,

@@ -7,17 +7,41 @@ use super::error::OpenError;
 use super::event::Event;
 use super::sealed::{Phase, Session};
 use super::side::Side;
+use crate::crypto::Secret;
 use crate::header::Header;
 use crate::ids::Generation;
 use crate::time::Instant;
 use crate::wire::{Frame, FrameError, FrameKind, Frames, KeyUpdate};
 
+/// Which frames that are signed a record has held so far: one of each type at most.
+#[derive(Default)]
+struct Signed {
+    rekey: bool,
+    response: bool,
+    credential: bool,
+}
+
+impl Signed {
+    #[inline]
+    fn check(&mut self, frame: &Frame<'_>) -> Result<(), FrameError> {
+        let (held, kind) = match frame {
+            Frame::Rekey(_) => (&mut self.rekey, FrameKind::Rekey),
+            Frame::RekeyResponse(_) => (&mut self.response, FrameKind::RekeyResponse),
+            Frame::Credential { .. } => (&mut self.credential, FrameKind::Credential),
+            _ => return Ok(()),
+        };
+        if std::mem::replace(held, true) { Err(FrameError::Repeated(kind as u8)) } else { Ok(()) }
+    }
+}
+
 impl Session {
     /// Checks the frames of an authentic record. Changes nothing.
     pub(super) fn check_frames(&self, header: &Header, plaintext: &[u8]) -> Result<(), FrameError> {
-        let mut first = true;
+        let (mut first, mut signed) = (true, Signed::default());
         for frame in Frames::new(plaintext) {
-            self.check_frame(header, &frame?, first)?;
+            let frame = frame?;
+            self.check_frame(header, &frame, first)?;
+            signed.check(&frame)?;
             first = false;
         }
         if first && self.phase == Phase::Unaccepted {
@@ -88,14 +112,14 @@ impl Session {
             }
             Frame::KeyUpdate(KeyUpdate::Acknowledge(epoch)) => self.sending.acknowledge(epoch),
             Frame::RekeyRequest => self.rekey.hear_request(now),
-            Frame::Rekey(frame) => self.hear_rekey(&frame),
+            Frame::Rekey(frame) => self.hear_rekey(now, &frame)?,
             Frame::RekeyResponse(frame) => self.hear_rekey_response(&frame)?,
             Frame::Credential { identity, ref signature } => {
                 self.hear_credential(now, identity, signature)?;
             }
             Frame::Close { code, retry_after_ms } => {
                 let retry_after = Duration::from_millis(retry_after_ms.into());
-                self.phase = Phase::Closed;
+                self.finish();
                 self.events.push(Event::ClosedByPeer { code, retry_after });
             }
             Frame::GoAway { retry_after_ms, spread_ms } => {
@@ -105,7 +129,7 @@ impl Session {
             }
             Frame::Accept { generation, resumed, reset_token, .. } => {
                 self.phase = Phase::Open;
-                self.reset_token = Some(reset_token);
+                self.reset_token = Some(Secret::new(reset_token));
                 let generation = Generation(generation);
                 self.events.push(Event::Accepted { generation, resumed });
             }

@@ -87,7 +87,7 @@ impl Initiator {
         let suite = *suite.ok_or(ConfigError::NoSuite)?;
         let knock = config.first_knock()?;
         let chain = chain.filter(|_| config.continuity != Continuity::Off);
-        let peer = chain.as_ref().map(InitiatorChain::peer);
+        let peer = chain.as_ref().map(InitiatorChain::peer_key);
         let offers = chain.map_or_else(Vec::new, |chain| chain.offers(now.unix));
         let [grease] = *seed.draw::<1>("grease");
         let mut initiator = Self {

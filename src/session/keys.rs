@@ -131,7 +131,7 @@ pub(super) fn export(
     out: &mut [u8],
 ) -> Result<(), ExportError> {
     if !(1..=245).contains(&label.len()) {
-        return Err(ExportError);
+        return Err(ExportError::Length);
     }
     exporter.derive(label, b"").expand("exporter", &hash(&[context]).0, out)
 }
@@ -224,11 +224,11 @@ mod tests {
         let expected = hex::decode("7286c70f53a5941996d6b0b3e4394b1e").expect("hex");
         assert_eq!(exported("app", 16), Ok(expected));
         assert!(exported("app", 8_160).is_ok());
-        assert_eq!(exported("app", 8_161), Err(ExportError));
+        assert_eq!(exported("app", 8_161), Err(ExportError::Length));
         assert!(exported(&"l".repeat(245), 16).is_ok());
         assert!(exported("l", 16).is_ok());
         for label in ["", &"l".repeat(246), &"l".repeat(300)] {
-            assert_eq!(exported(label, 16), Err(ExportError), "{} bytes", label.len());
+            assert_eq!(exported(label, 16), Err(ExportError::Length), "{} bytes", label.len());
         }
     }
 }

@@ -65,4 +65,7 @@ pub use self::verifier::{Anchor, Asked, Claim, Peer, Pinned, Refusal, Roots, Ver
 pub use crate::wire::{CloseCode, FrameError, Malformed};
 
 #[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub use self::staged::claiming;
+#[cfg(feature = "__fuzz")]
 pub(crate) use self::staged::{Observation, Stage, observe, offered_rekey, pair, peer_of, wear};

@@ -99,7 +99,7 @@ impl Session {
         now: Instant,
         record: &'r mut [u8],
     ) -> Result<Opened<'r>, OpenError> {
-        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+        if self.is_over() {
             return Err(OpenError::Closed);
         }
         let opened = self.open_data(now, record);
@@ -157,7 +157,7 @@ impl Session {
             self.finish_rekey(now);
         }
         let (plaintext, _) = sealed.split_last_chunk::<TAG_BYTES>().unwrap_or((&[], &[0; 16]));
-        self.rekey.count(plaintext.len());
+        self.rekey.count(now, plaintext.len());
         self.check_frames(&header, plaintext)?;
         if self.phase == Phase::Unconfirmed {
             self.phase = Phase::Open;
@@ -180,8 +180,8 @@ impl Session {
     /// A responder that lost the session says so with the token it gave. A wrong one is noise.
     fn hear_no_session(&mut self, body: &[u8]) {
         let Ok(NoSession { token }) = NoSession::decode(body) else { return };
-        if self.reset_token.is_some_and(|given| same(&given, &token)) {
-            self.phase = Phase::Closed;
+        if self.reset_token.as_ref().is_some_and(|given| same(given.bytes(), &token)) {
+            self.finish();
             self.events.push(Event::SessionLost);
         }
     }

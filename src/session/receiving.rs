@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 struct Key {
     sealing: Sealing,
-    iv: [u8; 12],
+    iv: Secret<12>,
 }
 
 impl Key {
@@ -31,16 +31,22 @@ struct Previous {
     erase_at: Instant,
 }
 
-/// Keys and window of the incoming direction.
-pub(super) struct Receiving {
+/// Every key that may still open a record.
+struct Keys {
     key: Key,
     secret: Secret,
-    epoch: u32,
-    /// Records opened in this epoch.
-    opened: u64,
     previous: Option<Previous>,
     /// The secret of the epoch after this one, if a rekey set it.
     rekeyed: Option<Secret>,
+}
+
+/// Keys and window of the incoming direction.
+pub(super) struct Receiving {
+    /// None once they are erased.
+    keys: Option<Keys>,
+    epoch: u32,
+    /// Records opened in this epoch.
+    opened: u64,
     window: Window,
 }
 
@@ -56,35 +62,47 @@ pub(super) enum Moved {
 
 impl Receiving {
     pub(super) fn new(secret: Secret) -> Self {
-        Self {
-            key: Key::new(&secret),
-            secret,
-            epoch: 0,
-            opened: 0,
-            previous: None,
-            rekeyed: None,
-            window: Window::new(),
-        }
+        let keys = Keys { key: Key::new(&secret), secret, previous: None, rekeyed: None };
+        Self { keys: Some(keys), epoch: 0, opened: 0, window: Window::new() }
+    }
+
+    /// Nothing is opened any more.
+    pub(super) fn erase(&mut self) {
+        self.keys = None;
     }
 
     pub(super) fn epoch(&self) -> u32 {
         self.epoch
     }
 
+    /// The epoch after this one, unless this is the last.
+    pub(super) fn next_epoch(&self) -> Option<u32> {
+        self.epoch.checked_add(1)
+    }
+
     /// The peer's next epoch is under `secret`.
     pub(super) fn rekey(&mut self, secret: Secret) {
-        self.rekeyed = Some(secret);
+        if let Some(keys) = &mut self.keys {
+            keys.rekeyed = Some(secret);
+        }
     }
 
     /// When the key before the one in use is due to be erased.
     pub(super) fn erase_at(&self) -> Option<Instant> {
-        self.previous.as_ref().map(|previous| previous.erase_at)
+        let previous = self.keys.as_ref()?.previous.as_ref()?;
+        Some(previous.erase_at)
     }
 
     /// Erases the key before the one in use if it is due.
-    pub(super) fn erase(&mut self, now: Instant) {
+    pub(super) fn erase_due(&mut self, now: Instant) {
         if self.erase_at().is_some_and(|at| now >= at) {
-            self.previous = None;
+            self.erase_previous();
+        }
+    }
+
+    fn erase_previous(&mut self) {
+        if let Some(keys) = &mut self.keys {
+            keys.previous = None;
         }
     }
 
@@ -100,10 +118,11 @@ impl Receiving {
         judge: impl FnOnce(u64) -> bool,
     ) -> Result<Moved, OpenError> {
         let (text, tag) = sealed.split_last_chunk_mut().ok_or(OpenError::Forged)?;
+        let keys = self.keys.as_ref().ok_or(OpenError::Closed)?;
         let seq = header.seq;
         if header.epoch == self.epoch {
             self.window.check(seq)?;
-            if !self.key.open(front, seq, text, tag) {
+            if !keys.key.open(front, seq, text, tag) {
                 return Err(OpenError::Forged);
             }
             self.admit(seq, judge)?;
@@ -111,7 +130,7 @@ impl Receiving {
             return Ok(Moved::No);
         }
         if header.epoch.checked_add(1) == Some(self.epoch) {
-            let previous = self.previous.as_ref().filter(|previous| now < previous.erase_at);
+            let previous = keys.previous.as_ref().filter(|previous| now < previous.erase_at);
             let previous = previous.ok_or(OpenError::EpochUnknown)?;
             self.window.check(seq)?;
             if !previous.key.open(front, seq, text, tag) {
@@ -120,20 +139,21 @@ impl Receiving {
             self.admit(seq, judge)?;
             return Ok(Moved::No);
         }
-        if Some(header.epoch) != self.epoch.checked_add(1) {
+        if Some(header.epoch) != self.next_epoch() {
             return Err(OpenError::EpochUnknown);
         }
         self.window.check(seq)?;
-        let secret = match &self.rekeyed {
-            Some(secret) => secret.duplicate(),
-            None => self.secret.derive("upd", b""),
+        let (moved, secret) = match &keys.rekeyed {
+            Some(secret) => (Moved::Rekeyed, secret.duplicate()),
+            None => (Moved::Stepped, keys.secret.derive("upd", b"")),
         };
         let key = Key::new(&secret);
         if !key.open(front, seq, text, tag) {
             return Err(OpenError::Forged);
         }
         self.admit(seq, judge)?;
-        Ok(self.promote(key, secret, now))
+        self.promote(header.epoch, key, secret, now);
+        Ok(moved)
     }
 
     fn admit(&mut self, seq: u64, judge: impl FnOnce(u64) -> bool) -> Result<(), OpenError> {
@@ -144,22 +164,34 @@ impl Receiving {
         Ok(())
     }
 
-    fn promote(&mut self, key: Key, secret: Secret, now: Instant) -> Moved {
-        let moved = if self.rekeyed.take().is_some() { Moved::Rekeyed } else { Moved::Stepped };
-        let key = std::mem::replace(&mut self.key, key);
-        self.previous = Some(Previous { key, erase_at: now.after(EPOCH_OVERLAP_TIME) });
-        self.secret = secret;
-        self.epoch += 1;
+    fn promote(&mut self, epoch: u32, key: Key, secret: Secret, now: Instant) {
+        let previous = self.keys.take().map(|keys| {
+            let erase_at = now.after(EPOCH_OVERLAP_TIME);
+            Previous { key: keys.key, erase_at }
+        });
+        self.keys = Some(Keys { key, secret, previous, rekeyed: None });
+        self.epoch = epoch;
         self.opened = 0;
         self.count();
-        moved
     }
 
     fn count(&mut self) {
         self.opened += 1;
         if self.opened >= EPOCH_OVERLAP_RECORDS {
-            self.previous = None;
+            self.erase_previous();
         }
+    }
+}
+
+#[cfg(test)]
+impl Receiving {
+    /// As if every epoch before `epoch` had been opened in.
+    pub(super) fn dangerous_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
+    }
+
+    pub(super) fn dangerous_is_erased(&self) -> bool {
+        self.keys.is_none()
     }
 }
 
@@ -277,6 +309,26 @@ mod tests {
         assert_eq!(read.err(), Some(OpenError::EpochUnknown));
     }
 
+    /// proto-spec: nor is there one behind the last.
+    #[test]
+    fn the_last_epoch_has_none_behind_it() {
+        let (mut sender, mut receiving) = pair();
+        sender.sending.dangerous_epoch(u32::MAX - 1);
+        receiving.dangerous_epoch(u32::MAX - 1);
+        sender.step();
+        let record = sender.record(b"last");
+        assert_eq!(open(&mut receiving, START, &record), Ok((Moved::Stepped, b"last".to_vec())));
+        assert_eq!((receiving.epoch(), receiving.next_epoch()), (u32::MAX, None));
+        sender.step();
+        let record = sender.record(b"still in it");
+        assert_eq!(refusal(&mut receiving, &record), None);
+        for epoch in [0, 1, u32::MAX - 2] {
+            let header = Header { epoch, ..Header::decode(&record).expect("a header") };
+            let read = open_as(&mut receiving, START, &header, &record, |_| true);
+            assert_eq!(read.err(), Some(OpenError::EpochUnknown), "{epoch}");
+        }
+    }
+
     /// proto-spec: by time.
     #[test]
     fn the_epoch_before_is_refused_30_seconds_after_the_step() {
@@ -289,9 +341,9 @@ mod tests {
         assert_eq!(receiving.erase_at(), Some(due));
         assert!(open(&mut receiving, last, &old[0]).is_ok());
         assert_eq!(open(&mut receiving, due, &old[1]).err(), Some(OpenError::EpochUnknown));
-        receiving.erase(last);
+        receiving.erase_due(last);
         assert_eq!(receiving.erase_at(), Some(due));
-        receiving.erase(due);
+        receiving.erase_due(due);
         assert_eq!(receiving.erase_at(), None);
         assert_eq!(open(&mut receiving, last, &old[2]).err(), Some(OpenError::EpochUnknown));
     }

@@ -46,7 +46,7 @@ impl Session {
         now: Instant,
         out: &'a mut BytesMut,
     ) -> Result<RecordWriter<'a>, SealError> {
-        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+        if self.is_over() {
             return Err(SealError::Closed);
         }
         if self.sending.is_at_last() {
@@ -94,7 +94,7 @@ impl Session {
             Err(_) => return false,
         }
         if self.phase == Phase::Closing {
-            self.phase = Phase::Closed;
+            self.finish();
         }
         true
     }
@@ -150,7 +150,7 @@ impl RecordWriter<'_> {
         let (_, record) = self.out.split_at_mut(self.start);
         let tag = session.sending.seal(session.remote, self.now, record);
         self.out.put_slice(&tag);
-        session.rekey.count(target);
+        session.rekey.count(self.now, target);
         if let Some(written) = self.written {
             session.control.forget(written);
         }

@@ -14,7 +14,7 @@ use super::keys::{Early, HandshakeKeys, SessionKeys, transcript_start};
 use super::sealed::{Opening, Session};
 use super::side::Side;
 use super::verifier::Peer;
-use crate::crypto::{Answer, Digest, Seed, Suite, answer, hash, same};
+use crate::crypto::{Answer, Digest, Secret, Seed, Suite, answer, hash, same};
 use crate::header::{HEADER_BYTES, Header, RecordType, VERSION};
 use crate::ids::{Generation, LinkId};
 use crate::limits::{EARLY_DATA_BYTES, HANDSHAKE_TIME};
@@ -40,7 +40,7 @@ pub struct Answered {
     transcript: Digest,
     opening: Ends,
     candidate: Option<Candidate>,
-    reset_token: [u8; 16],
+    reset_token: Secret<16>,
     deadline: Instant,
 }
 
@@ -56,7 +56,7 @@ pub struct Accepting {
     keys: SessionKeys,
     opening: Opening,
     candidate: Option<Candidate>,
-    reset_token: [u8; 16],
+    reset_token: Secret<16>,
     early: BytesMut,
 }
 
@@ -84,7 +84,9 @@ impl Greeting {
         Ok(Self { config, record, suite, link, candidate: None, deadline })
     }
 
-    /// The link id of the initiator in a HELLO whose knock was right: where a rejection of it goes.
+    /// The link id that the sender of a HELLO chose: where to send [`HandshakeError::rejection`] when
+    /// [`Greeting::receive`] refused it and no greeting is left to ask. [`LinkId::NONE`], at which
+    /// nobody listens, if the HELLO breaks its layout. Proves nothing, and is for nothing else.
     #[must_use]
     pub fn link_of(record: &[u8]) -> LinkId {
         let hello = Hello::decode(record.get(HEADER_BYTES..).unwrap_or_default());
@@ -160,7 +162,7 @@ impl Greeting {
             Sealer { side: Side::Responder, config, keys: &keys, transcript, audience: None };
         let transcript = sealer.seal(&mut record);
         let opening = Ends { suite: self.suite, link, remote: self.link };
-        let reset_token = *seed.draw("reset token");
+        let reset_token = Secret::new(*seed.draw("reset token"));
         let (config, deadline) = (self.config, self.deadline);
         let answered =
             Answered { config, keys, transcript, opening, candidate, reset_token, deadline };

@@ -39,7 +39,8 @@ pub struct Session {
     pub(super) peer_record_bytes: usize,
     pub(super) id: SessionId,
     pub(super) binding: Digest,
-    exporter: Secret,
+    /// None once it is erased.
+    exporter: Option<Secret>,
     pub(super) sending: Sending,
     pub(super) receiving: Receiving,
     pub(super) attachment: Attachment,
@@ -49,7 +50,7 @@ pub struct Session {
     pub(super) phase: Phase,
     pub(super) resumed: bool,
     /// What the responder would say to show that it lost the session.
-    pub(super) reset_token: Option<[u8; 16]>,
+    pub(super) reset_token: Option<Secret<16>>,
     pub(super) forgeries: u64,
     pub(super) heard: Instant,
     pub(super) wall: Now,
@@ -87,7 +88,7 @@ impl Session {
         config: Arc<Config>,
         opening: Opening,
         keys: SessionKeys,
-        accept: Option<(Generation, [u8; 16])>,
+        accept: Option<(Generation, Secret<16>)>,
         now: Now,
     ) -> Self {
         let (session, resumed) = (keys.id.0, opening.resumed);
@@ -115,7 +116,7 @@ impl Session {
             binding: keys.transcript,
             sending: Sending::new(keys.traffic(side)),
             receiving: Receiving::new(keys.traffic(side.other())),
-            exporter: keys.exporter,
+            exporter: Some(keys.exporter),
             attachment: Attachment::new(Order::Strict),
             control: Control { accept, ..Control::default() },
             rekey: Rekey::new(side, keys.rekey, keys.transcript, now.instant),
@@ -184,9 +185,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ExportError`] beyond 8 160 bytes, or under a label longer than 245.
+    /// [`ExportError::Length`] beyond 8 160 bytes, or under a label that is empty or longer than 245;
+    /// [`ExportError::Erased`] once the session is over.
     pub fn export(&self, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
-        export(&self.exporter, label, context, out)
+        let exporter = self.exporter.as_ref().ok_or(ExportError::Erased)?;
+        export(exporter, label, context, out)
     }
 
     /// Bytes of frames that one record to the peer holds.
@@ -217,7 +220,8 @@ impl Session {
         self.control.go_away = Some((millis(retry_after), millis(spread)));
     }
 
-    /// Ends the session. The next record tells the peer; after it, nothing is sealed or opened.
+    /// Ends the session. The next record tells the peer; after it, nothing is sealed or opened. Keys
+    /// are erased: what opens records at once, what seals them with that record.
     pub fn close(&mut self, code: CloseCode, retry_after: Duration) {
         if !matches!(self.phase, Phase::Closed) {
             self.control = Control {
@@ -226,7 +230,29 @@ impl Session {
                 ..Control::default()
             };
             self.phase = Phase::Closing;
+            self.erase_all_but_sending();
         }
+    }
+
+    /// Whether nothing but a CLOSE may still be sealed, and nothing opened.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Closed | Phase::Closing)
+    }
+
+    /// The session is over, and holds no key from here on.
+    pub(super) fn finish(&mut self) {
+        self.phase = Phase::Closed;
+        self.control = Control::default();
+        self.sending.erase();
+        self.erase_all_but_sending();
+    }
+
+    /// Erases what a session that is closing does not need for its CLOSE.
+    fn erase_all_but_sending(&mut self) {
+        self.receiving.erase();
+        self.rekey.erase();
+        self.exporter = None;
+        self.reset_token = None;
     }
 
     /// The next thing that happened.
@@ -240,7 +266,7 @@ impl Session {
     /// When [`Session::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+        if self.is_over() {
             return None;
         }
         let idle = self.heard.after(SESSION_IDLE_TIME);
@@ -250,10 +276,10 @@ impl Session {
 
     /// Does what is due at `now`. Calling it early or late is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Closed | Phase::Closing) {
+        if self.is_over() {
             return;
         }
-        self.receiving.erase(now);
+        self.receiving.erase_due(now);
         if now >= self.heard.after(SESSION_IDLE_TIME) {
             self.end(CloseCode::TimedOut);
         } else if self.expires.is_some_and(|at| now >= at) {

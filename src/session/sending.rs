@@ -15,11 +15,26 @@ enum Proof {
     Given,
 }
 
+/// The key of an epoch, and what the next one is made from.
+struct Keys {
+    sealing: Sealing,
+    iv: Secret<12>,
+    secret: Secret,
+    /// The secret of the epoch after this one, if a rekey set it.
+    rekeyed: Option<Secret>,
+}
+
+impl Keys {
+    fn new(secret: Secret) -> Self {
+        let (sealing, iv) = keyed(&secret);
+        Self { sealing, iv, secret, rekeyed: None }
+    }
+}
+
 /// Keys and counters of the outgoing direction.
 pub(super) struct Sending {
-    sealing: Sealing,
-    iv: [u8; 12],
-    secret: Secret,
+    /// None once they are erased.
+    keys: Option<Keys>,
     epoch: u32,
     seq: u64,
     /// Records sealed in this epoch.
@@ -27,8 +42,6 @@ pub(super) struct Sending {
     /// When the first of them was.
     since: Option<Instant>,
     proof: Proof,
-    /// The secret of the epoch after this one, if a rekey set it.
-    rekeyed: Option<Secret>,
     /// A rekey under way holds the epoch.
     held: bool,
 }
@@ -42,23 +55,29 @@ pub(super) enum Announcement {
 
 impl Sending {
     pub(super) fn new(secret: Secret) -> Self {
-        let (sealing, iv) = keyed(&secret);
         Self {
-            sealing,
-            iv,
-            secret,
+            keys: Some(Keys::new(secret)),
             epoch: 0,
             seq: 0,
             records: 0,
             since: None,
             proof: Proof::Missing,
-            rekeyed: None,
             held: false,
         }
     }
 
+    /// Nothing is sealed any more.
+    pub(super) fn erase(&mut self) {
+        self.keys = None;
+    }
+
     pub(super) fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// The epoch after this one, unless this is the last.
+    pub(super) fn next_epoch(&self) -> Option<u32> {
+        self.epoch.checked_add(1)
     }
 
     /// Leaves out the positions before `seq`.
@@ -98,7 +117,9 @@ impl Sending {
 
     /// The next record goes into the next epoch, under `secret`.
     pub(super) fn rekey(&mut self, secret: Secret) {
-        self.rekeyed = Some(secret);
+        if let Some(keys) = &mut self.keys {
+            keys.rekeyed = Some(secret);
+        }
     }
 
     /// Called before each record: steps into the next epoch if it is time, and says what the record
@@ -107,14 +128,15 @@ impl Sending {
         let worn = self.records >= EPOCH_RECORDS
             || self.since.is_some_and(|since| now.since(since) >= EPOCH_TIME);
         let proven = self.proof == Proof::Given;
-        let last = self.epoch == u32::MAX;
-        if let Some(secret) = self.rekeyed.take_if(|_| !last) {
-            // A rekey's answer was sealed after its question was opened: that proves this epoch.
-            self.held = false;
-            self.step(secret);
-        } else if worn && proven && !self.held && !last {
-            let secret = self.secret.derive("upd", b"");
-            self.step(secret);
+        if let (Some(keys), Some(next)) = (&mut self.keys, self.epoch.checked_add(1)) {
+            if let Some(secret) = keys.rekeyed.take() {
+                // A rekey's answer was sealed after its question was opened: that proves this epoch.
+                self.held = false;
+                self.step(next, secret);
+            } else if worn && proven && !self.held {
+                let secret = keys.secret.derive("upd", b"");
+                self.step(next, secret);
+            }
         }
         let unproven = self.proof == Proof::Missing;
         if self.epoch > 0 && unproven && self.records.is_multiple_of(EPOCH_REMIND_RECORDS) {
@@ -124,10 +146,9 @@ impl Sending {
         }
     }
 
-    fn step(&mut self, secret: Secret) {
-        let (sealing, iv) = keyed(&secret);
-        (self.sealing, self.iv, self.secret) = (sealing, iv, secret);
-        self.epoch += 1;
+    fn step(&mut self, epoch: u32, secret: Secret) {
+        self.keys = Some(Keys::new(secret));
+        self.epoch = epoch;
         self.records = 0;
         self.since = None;
         self.proof = Proof::Missing;
@@ -154,19 +175,22 @@ impl Sending {
         self.seq = seq + 1;
         self.records += 1;
         self.since.get_or_insert(now);
-        self.sealing.seal(&nonce(&self.iv, seq), front, text)
+        let Some(keys) = &self.keys else {
+            unreachable!("a closed session begins no record");
+        };
+        keys.sealing.seal(&nonce(&keys.iv, seq), front, text)
     }
 }
 
 /// The cipher and the nonce base of an epoch.
-pub(super) fn keyed(secret: &Secret) -> (Sealing, [u8; 12]) {
-    (Sealing::new(&secret.derive("key", b"")), secret.derive_bytes("iv", b""))
+pub(super) fn keyed(secret: &Secret) -> (Sealing, Secret<12>) {
+    (Sealing::new(&secret.derive("key", b"")), secret.derive_sized("iv", b""))
 }
 
 /// The nonce of a position: the position, behind four zeros, added to the base without carry.
 #[inline]
-pub(super) fn nonce(iv: &[u8; 12], seq: u64) -> [u8; 12] {
-    let [a, b, c, d, rest @ ..] = *iv;
+pub(super) fn nonce(iv: &Secret<12>, seq: u64) -> [u8; 12] {
+    let [a, b, c, d, rest @ ..] = *iv.bytes();
     let [e, f, g, h, i, j, k, l] = (u64::from_be_bytes(rest) ^ seq).to_be_bytes();
     [a, b, c, d, e, f, g, h, i, j, k, l]
 }
@@ -175,12 +199,21 @@ pub(super) fn nonce(iv: &[u8; 12], seq: u64) -> [u8; 12] {
 impl Sending {
     /// What a thief of this process's memory has of this direction.
     pub(super) fn dangerous_secret(&self) -> Secret {
-        self.secret.duplicate()
+        self.keys.as_ref().expect("keys").secret.duplicate()
+    }
+
+    pub(super) fn dangerous_is_erased(&self) -> bool {
+        self.keys.is_none()
     }
 
     /// The position of the next record.
     pub(super) fn dangerous_seq(&self) -> u64 {
         self.seq
+    }
+
+    /// As if every epoch before `epoch` had been sealed in.
+    pub(super) fn dangerous_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
     }
 
     /// As if everything before `seq` had been sealed.
@@ -202,10 +235,10 @@ mod tests {
     #[test]
     fn the_nonce_is_the_position_added_to_the_base() {
         let (_, iv) = keyed(&Secret::new([0x22; 32]));
-        assert_eq!(hex::encode(iv), "1ce633e90a622525671baf0c");
+        assert_eq!(hex::encode(iv.bytes()), "1ce633e90a622525671baf0c");
         assert_eq!(hex::encode(nonce(&iv, 7)), "1ce633e90a622525671baf0b");
-        assert_eq!(nonce(&iv, 0), iv);
-        let high = nonce(&[0xff; 12], 0x0102_0304_0506_0708);
+        assert_eq!(nonce(&iv, 0), *iv.bytes());
+        let high = nonce(&Secret::new([0xff; 12]), 0x0102_0304_0506_0708);
         assert_eq!(hex::encode(high), "fffffffffefdfcfbfaf9f8f7");
     }
 
@@ -315,7 +348,10 @@ mod tests {
         sending.acknowledge(1);
         sending.prepare(START);
         assert_eq!(sending.epoch(), 2);
-        assert_eq!(sending.secret.bytes(), Secret::new([2; 32]).derive("upd", b"").bytes());
+        assert_eq!(
+            sending.dangerous_secret().bytes(),
+            Secret::new([2; 32]).derive("upd", b"").bytes()
+        );
     }
 
     /// proto-spec [S-2], [S-3].

@@ -9,9 +9,10 @@ use super::keys::{Early, HandshakeKeys};
 use super::sealed::{Opening, Phase, Session};
 use super::side::Side;
 use super::verifier::{Asked, Claim, Peer};
-use crate::crypto::{Suite, hash};
+use crate::crypto::{PublicKey, Secret, Suite, hash};
 use crate::ids::{Generation, LinkId};
 use crate::time::{Instant, Now};
+use crate::wire::{self, encode_claim};
 
 /// What a pair begins with.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,14 @@ pub(crate) struct Stage {
     pub suite: Suite,
     pub resumed: bool,
     pub now: Now,
+}
+
+/// A party that claims the key of another, and signs with its own all the same.
+#[must_use]
+pub fn claiming(mut config: Config, key: &PublicKey) -> Config {
+    config.claim.clear();
+    encode_claim(&wire::Claim::Key(key.to_bytes()), &mut config.claim);
+    config
 }
 
 /// The peer that `config` admits on the claim that `other` presents, which `now` allows.
@@ -53,7 +62,7 @@ pub(crate) fn pair(
     };
     let dialled = opening(Side::Initiator, links, agent.1, backend.0.record_bytes);
     let answered = opening(Side::Responder, (links.1, links.0), backend.1, agent.0.record_bytes);
-    let accept = Some((Generation(1), [7; 16]));
+    let accept = Some((Generation(1), Secret::new([7; 16])));
     let agent = Session::new(Arc::clone(agent.0), dialled, keys(), None, stage.now);
     let backend = Session::new(Arc::clone(backend.0), answered, keys(), accept, stage.now);
     (agent, backend)
@@ -109,7 +118,7 @@ pub(crate) fn observe(session: &Session) -> Observation {
         erase_at: session.receiving.erase_at(),
         expires: session.expires,
         timeout: session.poll_timeout(),
-        reset_token: session.reset_token,
+        reset_token: session.reset_token.as_ref().map(|token| *token.bytes()),
         waiting: !session.control.is_empty(),
     }
 }

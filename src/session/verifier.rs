@@ -12,7 +12,7 @@ use crate::wire::{self, CredentialKind};
 
 /// Who a peer says it is.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // with the default provider: made once a handshake
+#[allow(clippy::large_enum_variant, reason = "with the default provider: made once a handshake")]
 pub enum Claim {
     /// The holder of a key.
     Key(PublicKey),
@@ -119,6 +119,9 @@ pub enum Refusal {
     /// On the deny-list.
     #[error("it is revoked")]
     Revoked,
+    /// Trusted, but not the one peer that was asked for.
+    #[error("it is another peer than the one that was asked for")]
+    OtherPeer,
 }
 
 /// What both ends of a first contact know of the responder.

@@ -19,8 +19,8 @@ pub enum TransportError {
     /// A text message; records are binary. The peer speaks something else on this address.
     #[error("the peer sent a text message; records are binary messages")]
     NotBinary,
-    /// A message longer than the longest record. Refused by its announced length.
-    #[error("the peer announced a message longer than any record")]
+    /// A record longer than the pipe takes in. Refused by its announced length.
+    #[error("the peer announced a record longer than this side takes")]
     TooLarge,
     /// The peer broke the WebSocket protocol (RFC 6455): reserved bits, a missing mask, an unknown
     /// frame.

@@ -11,9 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
 use super::error::shut_down;
+use super::reading::Reading;
 use super::{Arrival, Transport, TransportError, tcp};
-use crate::header::{HEADER_BYTES, Header, HeaderError};
-use crate::limits::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
+use crate::header::{HEADER_BYTES, Header, HeaderError, RecordType, TAG_BYTES};
+use crate::limits::{READ_BUFFER_BYTES, RECORD_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
 
 /// Connects to `address` over TCP and sets the socket up as [`tcp::tune`] says. There is no time
 /// limit but the system's (about two minutes on Linux): put one around it.
@@ -42,7 +43,8 @@ pub fn accepted(stream: TcpStream) -> Result<Framed<TcpStream>, TransportError> 
 /// A pipe over any byte stream: TCP, a Unix socket, TLS, a simulated network.
 ///
 /// In memory while in use: the read buffer, which starts at [`READ_BUFFER_BYTES`] on the first read,
-/// doubles as bytes of a longer record arrive and ends at that record's length; and the write
+/// doubles as bytes of a longer record arrive and ends at that record's length, at most what
+/// [`Framed::with_record_bytes`] says for DATA and 8 KiB for a handshake record; and the write
 /// buffer, at most [`WRITE_BUFFER_BYTES`] and one record. Both are reused, so records of the usual
 /// length allocate nothing.
 #[derive(Debug)]
@@ -52,13 +54,8 @@ pub struct Framed<S> {
     outbox: Outbox,
     reading: Reading,
     writing: Writing,
+    record_bytes: usize,
     peer: Option<SocketAddr>,
-}
-
-#[derive(Debug, Eq, PartialEq)]
-enum Reading {
-    Open,
-    Ended,
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -77,12 +74,27 @@ impl<S> Framed<S> {
             outbox: Outbox::default(),
             reading: Reading::Open,
             writing: Writing::Open,
+            record_bytes: RECORD_BYTES,
             peer: None,
         }
+    }
+
+    /// Plaintext bytes of the longest DATA record that is taken in: what the session's
+    /// [`Config`](crate::session::Config) says, if that is not the default. A longer one breaks the
+    /// pipe by its header, before anything is buffered for it. Default 16 KiB.
+    #[must_use]
+    pub fn with_record_bytes(self, bytes: usize) -> Self {
+        Self { record_bytes: bytes.min(RECORD_BYTES_MAX), ..self }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Framed<S> {
+    /// Handshake records have bounds of their own, which their headers were held to.
+    fn is_too_long(&self, header: &Header) -> bool {
+        let bound = self.record_bytes + TAG_BYTES;
+        header.kind == RecordType::Data && usize::from(header.length) > bound
+    }
+
     /// Writes until no more than `keep` bytes wait.
     fn poll_drain(&mut self, cx: &mut Context<'_>, keep: usize) -> Poll<io::Result<()>> {
         while self.outbox.waiting().len() > keep {
@@ -103,6 +115,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Framed<S> {
     ) -> Poll<Result<Arrival, TransportError>> {
         loop {
             let wanted = match Header::decode(self.inbox.waiting()) {
+                Ok(header) if self.is_too_long(&header) => {
+                    return Poll::Ready(Err(TransportError::TooLarge));
+                }
                 Ok(header) => header.record_bytes(),
                 Err(HeaderError::Truncated) => HEADER_BYTES,
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -159,17 +174,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for Framed<S> {
         if self.reading == Reading::Ended {
             return Poll::Ready(Ok(Arrival::End));
         }
-        let arrival = ready!(self.poll_next(cx, into));
-        if arrival != Ok(Arrival::Record) {
-            self.reading = Reading::Ended;
-        }
-        Poll::Ready(arrival)
+        let given = self.poll_next(cx, into);
+        self.reading.note(given)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         self.writing = Writing::Closed;
         ready!(self.poll_flush(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx).map(shut_down)
+    }
+
+    fn record_bytes(&self) -> usize {
+        self.record_bytes
     }
 
     fn peer_address(&self) -> Option<SocketAddr> {

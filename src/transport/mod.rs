@@ -20,6 +20,7 @@ pub mod websocket;
 
 mod error;
 mod pipe;
+mod reading;
 mod tap;
 
 pub use error::TransportError;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 
 use super::TransportError;
+use crate::limits::RECORD_BYTES_MAX;
 
 /// A pipe that carries whole records.
 ///
@@ -67,6 +68,12 @@ pub trait Transport: Send + Unpin {
         Delivery::InOrder
     }
 
+    /// Plaintext bytes of the longest DATA record that it takes in, which bounds what it buffers. A
+    /// session that announces more to its peer cannot use the pipe.
+    fn record_bytes(&self) -> usize {
+        RECORD_BYTES_MAX
+    }
+
     /// The address at the other end where there is one. What a proxy in between has set aside; never
     /// proof of anything.
     fn peer_address(&self) -> Option<SocketAddr> {
@@ -124,6 +131,10 @@ macro_rules! forward {
 
             fn delivers(&self) -> Delivery {
                 (**self).delivers()
+            }
+
+            fn record_bytes(&self) -> usize {
+                (**self).record_bytes()
             }
 
             fn peer_address(&self) -> Option<SocketAddr> {

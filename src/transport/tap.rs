@@ -90,6 +90,10 @@ where
         self.inner.delivers()
     }
 
+    fn record_bytes(&self) -> usize {
+        self.inner.record_bytes()
+    }
+
     fn peer_address(&self) -> Option<SocketAddr> {
         self.inner.peer_address()
     }

@@ -34,6 +34,9 @@ pub enum FrameError {
     /// A frame where it may not stand.
     #[error("frame of type {0:#04x} may not stand here")]
     Misplaced(u8),
+    /// A second frame of a type that a record holds once, because each costs a signature check.
+    #[error("frame of type {0:#04x} stands twice in one record")]
+    Repeated(u8),
 }
 
 /// The types of the session floor, by number.
@@ -534,12 +537,12 @@ mod tests {
                     Frame::Rekey(share) | Frame::RekeyResponse(share) => {
                         prop_assert_eq!(share.whole, taken);
                         prop_assert_eq!([share.signed, &share.signature].concat(), taken);
-                        let length = (share.share.len() as u16).to_be_bytes();
+                        let length = u16::try_from(share.share.len()).unwrap().to_be_bytes();
                         let body = [&share.epoch.to_be_bytes(), &length[..], share.share];
                         frame(taken[0], 0, &[&body.concat()[..], &share.signature].concat())
                     }
                     Frame::Credential { identity, signature } => {
-                        let length = (identity.len() as u16).to_be_bytes();
+                        let length = u16::try_from(identity.len()).unwrap().to_be_bytes();
                         frame(0x0f, 0, &[&length, identity, &signature].concat())
                     }
                     Frame::Other { kind, flags, body } => frame(kind, flags, body),
@@ -557,11 +560,11 @@ mod tests {
     }
 
     fn frame(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
-        [&[kind, flags], &(body.len() as u16).to_be_bytes()[..], body].concat()
+        [&[kind, flags], &u16::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat()
     }
 
     fn share_frame(kind: u8, share: &[u8]) -> Vec<u8> {
-        let length = (share.len() as u16).to_be_bytes();
+        let length = u16::try_from(share.len()).unwrap().to_be_bytes();
         frame(kind, 0, &[&[0, 0, 1, 2], &length[..], share, &[7; 64]].concat())
     }
 

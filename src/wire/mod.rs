@@ -31,6 +31,7 @@ pub(crate) use self::frame::{
 };
 pub(crate) use self::hello::{Hello, HelloFields, HelloMarks, RESUME_ENTRY_BYTES};
 pub(crate) use self::list::{List, put_entry};
+pub(crate) use self::reader::Reader;
 pub(crate) use self::reply::{Reply, encode_reply};
 pub(crate) use self::small::{NoSession, Reject, Retry};
 pub(crate) use self::writer::{put_lv8, put_lv16};

@@ -86,7 +86,7 @@ mod tests {
         for length in [1, 21, 64] {
             let cookie = vec![9; length];
             let bytes = written(|out| Retry { cookie: &cookie }.encode(out));
-            assert_eq!(bytes, [&[0, length as u8][..], &cookie].concat());
+            assert_eq!(bytes, [&[0, u8::try_from(length).unwrap()][..], &cookie].concat());
             assert_eq!(Retry::decode(&bytes), Ok(Retry { cookie: &cookie }));
             assert_fills(&bytes, |bytes| Retry::decode(bytes).map(|_| ()));
         }
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn no_session_is_its_token() {
-        let token: [u8; 16] = std::array::from_fn(|i| i as u8);
+        let token: [u8; 16] = std::array::from_fn(|i| u8::try_from(i).unwrap());
         assert_eq!(NoSession::decode(&token), Ok(NoSession { token }));
         assert_fills(&token, NoSession::decode);
     }

@@ -128,6 +128,81 @@ fn a_flood_from_everywhere_leaves_room_for_who_brings_a_cookie() {
     assert_eq!(gate.half_open(), limits::HALF_OPEN);
 }
 
+/// DOS-4: whoever has a /48, or a /16, has 256 prefixes; together they take a quarter of all places.
+#[test]
+fn the_prefixes_of_one_network_share_a_quarter_of_all_places() {
+    let own_v6 = |number: u32| format!("2001:db8:7:{:x}::1", number << 8);
+    let own_v4 = |number: u32| format!("198.51.{number}.7");
+    let networks: [(&dyn Fn(u32) -> String, &str); 2] =
+        [(&own_v6, "2001:db8:8::1"), (&own_v4, "198.52.0.7")];
+    for (own, other) in networks {
+        let mut gate = gate();
+        let taken = flood(&mut gate, (0..256).map(own));
+        assert_eq!(taken, usize::from(limits::HALF_OPEN_PER_NETWORK));
+        assert_eq!(taken, limits::HALF_OPEN / 4);
+        assert!(gate.admit(source(other), start().instant).is_ok());
+    }
+}
+
+/// DOS-4: whoever has a /32 has 65,536 networks; together they take half of all places, and who
+/// comes from elsewhere is answered once it brings a cookie.
+#[test]
+fn the_networks_of_one_block_share_half_of_all_places() {
+    let mut gate = gate();
+    let own = (0..2_048).map(|number| format!("2001:db8:{number:x}::1"));
+    let taken = flood(&mut gate, own);
+    assert_eq!(taken, usize::from(limits::HALF_OPEN_PER_BLOCK));
+    assert_eq!(taken, limits::HALF_OPEN / 2);
+    let mut handshake = handshake();
+    let honest = source("2001:db9::1");
+    let second = asked(&mut gate, &mut handshake, honest, start()).second;
+    assert_eq!(judged(&mut gate, &second, honest, start()), Ok(()));
+}
+
+/// A network that is refused takes nothing from the block around it, nor from its prefixes.
+#[test]
+fn a_refused_handshake_takes_nothing_anywhere() {
+    let mut gate = gate();
+    flood(&mut gate, (0..256).map(|number| format!("2001:db8:7:{:x}::1", number << 8)));
+    let before = gate.half_open();
+    for _ in 0..10_000 {
+        assert!(gate.admit(source("2001:db8:7:ff00::1"), start().instant).is_err());
+    }
+    assert_eq!(gate.half_open(), before);
+    let rest = flood(&mut gate, (8..64).map(|number| format!("2001:db8:{number:x}::1")));
+    assert_eq!(rest, usize::from(limits::HALF_OPEN_PER_BLOCK - limits::HALF_OPEN_PER_NETWORK));
+}
+
+/// DOS-4: the rate of a network is that of as many prefixes as it may have places.
+#[test]
+fn the_prefixes_of_one_network_share_a_rate() {
+    let mut gate = gate();
+    let mut begun = |now: Now| {
+        let mut count = 0;
+        for number in (0..256).cycle().take(20_000) {
+            let from = source(&format!("2001:db8:7:{:x}::1", number << 8));
+            if let Ok(ticket) = gate.admit(from, now.instant) {
+                gate.release(ticket);
+                count += 1;
+            }
+        }
+        count
+    };
+    let times = u32::from(limits::HALF_OPEN_PER_NETWORK / limits::HALF_OPEN_PER_PREFIX);
+    assert_eq!(begun(start()), limits::HELLO_BURST * times);
+    assert_eq!(begun(start()), 0);
+    assert_eq!(begun(later(Duration::from_secs(1))), limits::HELLOS_PER_SECOND * times);
+}
+
+/// Takes every place that each of `from` is given; returns how many.
+fn flood(gate: &mut Gate, from: impl Iterator<Item = String>) -> usize {
+    let before = gate.half_open();
+    for from in from {
+        while gate.admit(source(&from), start().instant).is_ok() {}
+    }
+    gate.half_open() - before
+}
+
 /// DOS-4: the rate of one prefix, after its burst.
 #[test]
 fn one_prefix_has_a_burst_and_then_a_rate() {

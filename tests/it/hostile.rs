@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout};
-use waxwire::limits::{CLOCK_SKEW, HANDLE_QUEUE, HANDSHAKE_TIME, SESSION_IDLE_TIME};
+use waxwire::limits::{
+    ACCEPT_TIME, CLOCK_SKEW, CLOSE_TIME, HANDLE_QUEUE, HANDSHAKE_TIME, SESSION_IDLE_TIME,
+};
 use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions};
 use waxwire::session::{
     Asked, Claim, CloseCode, Config, Continuity, GateLimits, HandshakeError, Initiator, Peer,
@@ -52,21 +54,50 @@ async fn a_receiver_that_takes_nothing_stops_no_deadline() {
     assert!(timeout(LONG, stuck).await.is_ok());
 }
 
+/// proto-spec: a CLOSE that finds no room at once goes out before the end is reported.
+#[tokio::test(start_paused = true)]
+async fn the_news_of_an_end_waits_for_room() {
+    let (mut agent, mut backend) = expiring().await;
+    for _ in 0..HANDLE_QUEUE {
+        backend.send(b"").await.unwrap();
+    }
+    tokio::time::advance(CLOCK_SKEW + Duration::from_secs(1)).await;
+    let heard = async {
+        let mut datagrams = 0;
+        loop {
+            match agent.recv().await {
+                Ok(_) => datagrams += 1,
+                Err(end) => return (datagrams, end.kind()),
+            }
+        }
+    };
+    let (ended, heard) = tokio::join!(backend.recv(), heard);
+    assert_eq!(ended.unwrap_err().kind(), EXPIRED);
+    assert_eq!(heard, (HANDLE_QUEUE, EXPIRED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_news_of_an_end_waits_for_room_no_longer_than_a_close() {
+    let (_agent, mut backend) = expiring().await;
+    for _ in 0..HANDLE_QUEUE {
+        backend.send(b"").await.unwrap();
+    }
+    tokio::time::advance(CLOCK_SKEW + Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    assert_eq!(backend.recv().await.unwrap_err().kind(), EXPIRED);
+    assert_eq!(begun.elapsed().as_secs(), CLOSE_TIME.as_secs());
+}
+
 /// proto-spec: a credential that runs out under traffic ends the session by that name.
 #[tokio::test(start_paused = true)]
 async fn an_admission_that_runs_out_under_traffic_is_named_to_both_ends() {
-    let expired =
-        ErrorKind::Closed { code: CloseCode::CredentialExpired, retry_after: Duration::ZERO };
-    let pins = Pinned::one(peer_id("agent"), Role::Agent, fingerprint(AGENT));
-    let backend = Config::backend(realm(), identity(BACKEND)).peer(ForNow(pins));
-    let acceptor = Acceptor::new(backend, &ListenerOptions::default()).unwrap();
-    let (mut agent, mut backend) = link(&Dialer::new(agent_config()), &acceptor).await;
+    let (mut agent, mut backend) = expiring().await;
     agent.send(b"before").await.unwrap();
     assert_eq!(backend.recv().await.unwrap().unwrap(), "before");
     agent.send(b"after").await.unwrap();
     tokio::time::advance(CLOCK_SKEW + Duration::from_secs(1)).await;
-    assert_eq!(backend.recv().await.unwrap_err().kind(), expired);
-    assert_eq!(agent.recv().await.unwrap_err().kind(), expired);
+    assert_eq!(backend.recv().await.unwrap_err().kind(), EXPIRED);
+    assert_eq!(agent.recv().await.unwrap_err().kind(), EXPIRED);
 }
 
 /// proto-spec [H-41]: the deadline counts from the connection, not from the end of its upgrade.
@@ -112,6 +143,32 @@ async fn agents_that_nobody_accepts_keep_their_places() {
     assert!(connected.len() >= HANDLE_QUEUE);
 }
 
+/// Nobody drives what waits to be accepted, so it does not wait for long; its peer is told to come
+/// back.
+#[tokio::test]
+async fn what_nobody_accepts_is_closed_with_busy() {
+    let mut listener = listener().await;
+    let dialer = Dialer::new(agent_config());
+    let mut waiting = dialer.tcp(listener.local_address()).await.unwrap();
+    tokio::time::pause();
+    let begun = Instant::now();
+    assert_eq!(closed(waiting.recv().await), CloseCode::Busy);
+    assert!((ACCEPT_TIME / 2..=ACCEPT_TIME * 2).contains(&begun.elapsed()));
+    tokio::time::resume();
+    // It leaves nothing behind for the next one.
+    let next = dialer.tcp(listener.local_address()).await.unwrap();
+    assert_eq!(listener.accept().await.unwrap().id(), next.id());
+}
+
+#[tokio::test]
+async fn what_waits_when_the_listener_is_dropped_is_told_so() {
+    let listener = listener().await;
+    let dialer = Dialer::new(agent_config());
+    let mut waiting = dialer.tcp(listener.local_address()).await.unwrap();
+    drop(listener);
+    assert_eq!(closed(waiting.recv().await), CloseCode::GoingAway);
+}
+
 /// proto-spec [C-10]: a clone is what an operator must hear of at the level of production.
 #[tokio::test]
 async fn a_clone_is_a_warning_in_the_log() {
@@ -125,13 +182,13 @@ async fn a_clone_is_a_warning_in_the_log() {
     let acceptor = acceptor(GateLimits::default());
     let dialer = Dialer::new(agent_config());
     drop(link(&dialer, &acceptor).await);
-    let stolen = dialer.chain().unwrap();
+    let stolen = dialer.chain(&fingerprint(BACKEND)).unwrap();
     let (mut agent, mut backend) = link(&dialer, &acceptor).await;
     agent.send(b"mine").await.unwrap();
     backend.recv().await.unwrap();
     let (near, far) = pair();
     let place = acceptor.reserve(Source::LOCAL).unwrap();
-    let clone = Dialer::new(agent_config()).with_chain(Some(stolen), |_| Ok(()));
+    let clone = Dialer::new(agent_config()).with_chains(Some(stolen), |_| Ok(()));
     let (_, refused) = tokio::join!(clone.connect(near), place.accept(far));
     assert_eq!(cause(&refused.unwrap_err()), HandshakeError::ResumeForked);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -139,6 +196,8 @@ async fn a_clone_is_a_warning_in_the_log() {
 }
 
 const RETRY: u8 = 4;
+const EXPIRED: ErrorKind =
+    ErrorKind::Closed { code: CloseCode::CredentialExpired, retry_after: Duration::ZERO };
 
 /// Admits whom it pins until this very moment, and for the clocks' difference.
 struct ForNow(Pinned);
@@ -164,8 +223,28 @@ impl std::io::Write for Log {
     }
 }
 
+async fn listener() -> Listener<waxwire::transport::framed::Framed<tokio::net::TcpStream>> {
+    let options = ListenerOptions::default();
+    Listener::tcp("127.0.0.1:0", backend_config(), &options).await.unwrap()
+}
+
+fn closed(received: Result<Option<Bytes>, Error>) -> CloseCode {
+    match received.unwrap_err().kind() {
+        ErrorKind::Closed { code, .. } => code,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn acceptor(limits: GateLimits) -> Acceptor {
     Acceptor::new(backend_config(), &ListenerOptions::default().with_gate(limits)).unwrap()
+}
+
+/// Linked, with an agent whose admission runs out when the difference of clocks has passed.
+async fn expiring() -> (Connection<Memory>, Connection<Memory>) {
+    let pins = Pinned::one(peer_id("agent"), Role::Agent, fingerprint(AGENT));
+    let backend = Config::backend(realm(), identity(BACKEND)).peer(ForNow(pins));
+    let acceptor = Acceptor::new(backend, &ListenerOptions::default()).unwrap();
+    link(&Dialer::new(agent_config()), &acceptor).await
 }
 
 async fn linked() -> (Connection<Memory>, Connection<Memory>) {

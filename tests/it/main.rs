@@ -1,11 +1,23 @@
 //! The crate from outside: one binary, one module a subject.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // tests
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test stops where it fails, and its modules are its own"
+)]
 
 mod rival;
 mod support;
 
+#[cfg(feature = "runtime")]
+mod acceptance;
 mod credential_rules;
+#[cfg(feature = "runtime")]
+mod dialling;
 mod epochs;
 mod frames;
 mod handshake_attacks;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use waxwire::Suite;
 use waxwire::header::Header;
 use waxwire::limits::{REKEY_RETRY_TIME, REKEY_TIME};
-use waxwire::session::{Event, Order};
+use waxwire::session::{Event, Order, Session};
+use waxwire::{Instant, Suite};
 
 use crate::support::{Pair, agent_config, backend_config, deliver, opened, sealed, seed, start};
 use crate::talk::{at, confirmed, confirmed_of, events, exchange, rekey, said};
@@ -27,6 +27,39 @@ fn a_rekey_is_due_after_15_minutes() {
     rekey(&mut pair, due, 51);
     keep_alive(&mut pair, 2 * REKEY_TIME.as_secs() - 1);
     assert_eq!(pair.agent.poll_timeout(), Some(due.after(REKEY_TIME)));
+}
+
+/// proto-spec [S-6]: entropy that did not come is asked for again, at either end, and an exchange that
+/// began is finished by it.
+#[test]
+fn a_seed_that_did_not_come_is_asked_for_again() {
+    let mut pair = confirmed();
+    let due = start().instant.after(REKEY_TIME);
+    keep_alive(&mut pair, REKEY_TIME.as_secs() - 1);
+    pair.agent.handle_timeout(due);
+    asks_every_3_seconds(&mut pair.agent, due);
+    let late = due.after(Duration::from_secs(13));
+    pair.agent.provide_seed(late, &seed(51));
+    assert_eq!(pair.agent.poll_timeout(), Some(late.after(REKEY_RETRY_TIME)), "for the answer");
+    deliver(&mut pair.agent, &mut pair.backend, late);
+    asks_every_3_seconds(&mut pair.backend, late);
+    pair.backend.provide_seed(late, &seed(52));
+    exchange(&mut pair, late);
+    assert!(events(&mut pair.agent).contains(&Event::Rekeyed));
+    assert!(events(&mut pair.backend).contains(&Event::Rekeyed));
+    assert_ne!(pair.backend.poll_timeout(), Some(late.after(REKEY_RETRY_TIME)));
+}
+
+fn asks_every_3_seconds(session: &mut Session, from: Instant) {
+    for asked in 1..5 {
+        assert_eq!(events(session), [Event::WantsSeed]);
+        let again = from.after(REKEY_RETRY_TIME * asked);
+        assert_eq!(session.poll_timeout(), Some(again));
+        session.handle_timeout(Instant::from_nanos(again.as_nanos() - 1));
+        assert_eq!(events(session), []);
+        session.handle_timeout(again);
+    }
+    assert_eq!(events(session), [Event::WantsSeed]);
 }
 
 /// proto-spec [S-13]: a rekey changes keys and nothing else, with either suite.
@@ -253,7 +286,7 @@ fn facts(pair: &Pair) -> Vec<Vec<u8>> {
 }
 
 /// Opens a record that nobody refuses; returns the plaintext.
-fn plaintext(to: &mut waxwire::session::Session, mut record: BytesMut) -> Vec<u8> {
+fn plaintext(to: &mut Session, mut record: BytesMut) -> Vec<u8> {
     to.open(at(1), &mut record).unwrap();
     record[24..record.len() - 16].to_vec()
 }

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use waxwire::runtime::{Acceptor, Connection, Dialer, Listener, ListenerOptions, Receiver, Sender};
 use waxwire::session::{CloseCode, Config, HandshakeError, Refusal, Source};
+use waxwire::transport::framed::Framed;
 use waxwire::transport::memory::{Memory, pair};
 use waxwire::transport::{Direction, Transport};
 use waxwire::{Error, ErrorKind};
 
-use crate::support::{agent_config, backend_config, identity, peer_id, realm};
+use crate::support::{
+    BACKEND, agent_config, backend_config, fingerprint, identity, peer_id, realm,
+};
 
 const STRANGER: u8 = 77;
 
@@ -62,15 +65,37 @@ async fn a_stranger_is_refused_and_told_nothing_but_that() {
     let pins = waxwire::session::Pinned::one(
         peer_id("backend"),
         waxwire::Role::Backend,
-        crate::support::fingerprint(crate::support::BACKEND),
+        fingerprint(BACKEND),
     );
     let stranger = Dialer::new(Config::agent(realm(), identity(STRANGER)).peer(pins));
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (dialled, accepted) = tokio::join!(stranger.connect(near), place.accept(far));
-    let told = handshake_error(&dialled.unwrap_err());
+    let dialled = dialled.unwrap_err();
+    assert!(dialled.is_retryable(), "anyone on the path can say no");
+    let told = handshake_error(&dialled);
     assert!(matches!(told, HandshakeError::Rejected { code: CloseCode::Refused, .. }), "{told:?}");
     let known = handshake_error(&accepted.unwrap_err());
     assert_eq!(known, HandshakeError::Refused(Refusal::UnknownKey));
+}
+
+/// A backend that proves another key than the pinned one needs a person to look.
+#[tokio::test]
+async fn a_backend_with_another_key_is_not_to_be_tried_again() {
+    let (near, far) = pair();
+    let door = || waxwire::session::Knock::secret(&[5; 32]);
+    let acceptor = Acceptor::new(backend_config().with_knock(door()).unwrap(), &options()).unwrap();
+    let pins = waxwire::session::Pinned::one(
+        peer_id("backend"),
+        waxwire::Role::Backend,
+        crate::support::fingerprint(STRANGER),
+    );
+    let mistaken = Config::agent(realm(), identity(1)).peer(pins).with_knock(door()).unwrap();
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    let dialer = Dialer::new(mistaken);
+    let (dialled, _) = tokio::join!(dialer.connect(near), place.accept(far));
+    let refused = dialled.unwrap_err();
+    assert_eq!(handshake_error(&refused), HandshakeError::Refused(Refusal::UnknownKey));
+    assert!(!refused.is_retryable());
 }
 
 /// proto-spec [H-25]: whoever does not know the backend gets no byte in answer.
@@ -81,7 +106,7 @@ async fn a_wrong_knock_is_met_with_silence() {
     let pins = waxwire::session::Pinned::one(
         peer_id("backend"),
         waxwire::Role::Backend,
-        crate::support::fingerprint(STRANGER),
+        fingerprint(STRANGER),
     );
     let astray = Dialer::new(Config::agent(realm(), identity(1)).peer(pins));
     let place = acceptor.reserve(Source::LOCAL).unwrap();
@@ -126,14 +151,14 @@ async fn a_copy_of_an_old_chain_is_a_clone_once_its_successor_was_used() {
     let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
     let dialer = Dialer::new(agent_config());
     let (_agent, _backend) = link(&dialer, &acceptor).await;
-    let stolen = dialer.chain().unwrap();
+    let stolen = dialer.chain(&fingerprint(BACKEND)).unwrap();
     let (_agent, mut backend) = link(&dialer, &acceptor).await;
     tokio::select! {
         biased;
         received = backend.recv() => panic!("the confirmation is no datagram: {received:?}"),
         () = tokio::task::yield_now() => {}
     }
-    let clone = Dialer::new(agent_config()).with_chain(Some(stolen), |_| Ok(()));
+    let clone = Dialer::new(agent_config()).with_chains(Some(stolen), |_| Ok(()));
     let (near, far) = pair();
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (dialled, accepted) = tokio::join!(clone.connect(near), place.accept(far));
@@ -147,7 +172,7 @@ async fn a_chain_is_stored_before_it_is_used() {
     let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
     let stored = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let store = std::sync::Arc::clone(&stored);
-    let dialer = Dialer::new(agent_config()).with_chain(None, move |chain| {
+    let dialer = Dialer::new(agent_config()).with_chains(None, move |chain| {
         store.lock().unwrap().push(chain.to_bytes().to_vec());
         Ok(())
     });
@@ -163,13 +188,13 @@ async fn a_chain_is_stored_before_it_is_used() {
 async fn a_chain_that_cannot_be_stored_ends_the_handshake() {
     let acceptor = Acceptor::new(backend_config(), &options()).unwrap();
     let full = |_: &waxwire::session::InitiatorChain| Err(std::io::ErrorKind::StorageFull.into());
-    let dialer = Dialer::new(agent_config()).with_chain(None, full);
+    let dialer = Dialer::new(agent_config()).with_chains(None, full);
     let (near, far) = pair();
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (dialled, accepted) = tokio::join!(dialer.connect(near), place.accept(far));
     assert_eq!(dialled.unwrap_err().kind(), ErrorKind::Store);
     assert_eq!(accepted.unwrap_err().kind(), ErrorKind::Detached);
-    assert!(dialer.chain().is_none());
+    assert!(dialer.chain(&fingerprint(BACKEND)).is_none());
 }
 
 /// An operator lets a forked identity in again by forgetting its chain.
@@ -263,6 +288,34 @@ async fn what_does_not_fit_a_record_is_refused_and_the_link_goes_on() {
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
     assert!(!refused.is_retryable());
     echoes(agent, backend).await;
+}
+
+/// A dialer and a listener have their transports take what their configurations announce.
+#[tokio::test]
+async fn records_as_long_as_both_announce_pass_over_sockets() {
+    let announced = 40_000;
+    let config = |config: Config| config.with_record_bytes(announced).unwrap();
+    let dialer = Dialer::new(config(agent_config()));
+    let mut tcp = Listener::tcp("127.0.0.1:0", config(backend_config()), &options()).await.unwrap();
+    let (agent, backend) = tokio::join!(dialer.tcp(tcp.local_address()), tcp.accept());
+    longest_passes(agent.unwrap(), backend.unwrap()).await;
+    let mut websocket =
+        Listener::websocket("127.0.0.1:0", config(backend_config()), &options()).await.unwrap();
+    let url = format!("ws://{}/", websocket.local_address());
+    let (agent, backend) = tokio::join!(dialer.websocket(&url), websocket.accept());
+    longest_passes(agent.unwrap(), backend.unwrap()).await;
+}
+
+/// Found before the first byte, not by the first long record.
+#[tokio::test]
+async fn a_transport_that_takes_less_than_is_announced_is_refused() {
+    let longer = |config: Config| config.with_record_bytes(40_000).unwrap();
+    let (near, far) = tokio::io::duplex(1_000);
+    let dialled = Dialer::new(longer(agent_config())).connect(Framed::new(near)).await;
+    assert_eq!(dialled.unwrap_err().kind(), ErrorKind::Config);
+    let acceptor = Acceptor::new(longer(backend_config()), &options()).unwrap();
+    let place = acceptor.reserve(Source::LOCAL).unwrap();
+    assert_eq!(place.accept(Framed::new(far)).await.unwrap_err().kind(), ErrorKind::Config);
 }
 
 #[tokio::test]
@@ -376,6 +429,15 @@ async fn link(dialer: &Dialer, acceptor: &Acceptor) -> (Connection<Memory>, Conn
     let place = acceptor.reserve(Source::LOCAL).unwrap();
     let (agent, backend) = tokio::join!(dialer.connect(near), place.accept(far));
     (agent.unwrap(), backend.unwrap())
+}
+
+async fn longest_passes<T: Transport>(mut agent: Connection<T>, mut backend: Connection<T>) {
+    let payload = vec![7; agent.datagram_bytes()];
+    assert!(payload.len() > 39_000);
+    agent.send(&payload).await.unwrap();
+    assert_eq!(backend.recv().await.unwrap().unwrap(), payload);
+    backend.send(&payload).await.unwrap();
+    assert_eq!(agent.recv().await.unwrap().unwrap(), payload);
 }
 
 async fn echoes<T, U>(mut agent: Connection<T>, mut backend: Connection<U>)

@@ -50,6 +50,23 @@ pub(crate) async fn receive(pipe: &mut impl Transport) -> Result<Option<Bytes>, 
     })
 }
 
+/// Sends more than the stream between the two holds, to an end that reads meanwhile.
+pub(crate) async fn passes_in_order(mut near: impl Transport, mut far: impl Transport) {
+    let send_all = async {
+        for fill in 0..100 {
+            send(&mut near, data(700, fill)).await.unwrap();
+        }
+        close(&mut near).await.unwrap();
+    };
+    let receive_all = async {
+        for fill in 0..100 {
+            assert_eq!(receive(&mut far).await, Ok(Some(data(700, fill))));
+        }
+        assert_eq!(receive(&mut far).await, Ok(None));
+    };
+    tokio::join!(send_all, receive_all);
+}
+
 /// Closes the sending side.
 pub(crate) async fn close(pipe: &mut impl Transport) -> Result<(), TransportError> {
     poll_fn(|cx| pipe.poll_close(cx)).await

@@ -8,11 +8,16 @@ use tokio::io::duplex;
 use tokio::net::{TcpListener, TcpStream};
 use waxwire::LinkId;
 use waxwire::header::{HEADER_BYTES, Header, HeaderError, RecordType, TAG_BYTES};
-use waxwire::limits::{READ_BUFFER_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
+use waxwire::limits::{
+    HANDSHAKE_BYTES, READ_BUFFER_BYTES, RECORD_BYTES, RECORD_BYTES_MAX, RECORD_BYTES_MIN,
+    WRITE_BUFFER_BYTES,
+};
 use waxwire::transport::framed::{self, Framed};
 use waxwire::transport::{Arrival, Transport, TransportError};
 
-use crate::transport_fixtures::{SHUTDOWNS, Script, Then, close, data, fill, poll, receive, send};
+use crate::transport_fixtures::{
+    SHUTDOWNS, Script, Then, close, data, fill, passes_in_order, poll, receive, send,
+};
 
 /// proto-spec: every pair of cuts through three records, with a pause of the stream at each. The future of a
 /// read is dropped at every pause, so this is also the proof that reading is cancel-safe.
@@ -78,7 +83,7 @@ fn an_announced_length_reserves_nothing_until_its_bytes_arrive() {
     let longest = data(u16::MAX, 1);
     assert_eq!(longest.len(), HEADER_BYTES + RECORD_BYTES_MAX + TAG_BYTES);
     let script = Script::new([longest.slice(..HEADER_BYTES)], Then::Silence);
-    let mut pipe = Framed::new(script.clone());
+    let mut pipe = Framed::new(script.clone()).with_record_bytes(RECORD_BYTES_MAX);
     let mut into = BytesMut::new();
     for _ in 0..3 {
         assert!(poll(|cx| pipe.poll_record(cx, &mut into)).is_pending());
@@ -90,6 +95,25 @@ fn an_announced_length_reserves_nothing_until_its_bytes_arrive() {
         Poll::Pending => None,
     });
     assert_eq!((arrival, into.freeze()), (Some(Ok(Arrival::Record)), longest));
+}
+
+/// What the session does not take, the pipe does not buffer; a handshake record always passes.
+#[test]
+fn a_record_longer_than_the_session_takes_is_refused_by_its_header() {
+    for taken in [RECORD_BYTES_MIN, RECORD_BYTES] {
+        let longest = data(u16::try_from(taken + TAG_BYTES).unwrap(), 1);
+        let link = LinkId::from_bytes([7; 8]);
+        let length = u16::try_from(HANDSHAKE_BYTES).unwrap();
+        let header = Header { kind: RecordType::Reply, length, link, epoch: 0, seq: 0 };
+        let reply = [&header.encode()[..], &[2; HANDSHAKE_BYTES]].concat();
+        let one_more = data(u16::try_from(taken + TAG_BYTES + 1).unwrap(), 3).slice(..HEADER_BYTES);
+        let passes = Bytes::from([longest.as_ref(), &reply].concat());
+        let script = Script::new([passes.clone(), one_more], Then::Silence);
+        let mut pipe = Framed::new(script.clone()).with_record_bytes(taken);
+        assert_eq!(pipe.record_bytes(), taken);
+        assert_eq!(read_all(&mut pipe), (passes, 2, Err(TransportError::TooLarge)));
+        assert!(script.seen().most_room <= HEADER_BYTES + HANDSHAKE_BYTES.max(taken + TAG_BYTES));
+    }
 }
 
 #[test]
@@ -147,20 +171,7 @@ fn a_slow_socket_holds_the_sender_at_a_bound() {
 #[tokio::test]
 async fn a_slow_reader_gets_everything_in_order() {
     let (near, far) = duplex(100);
-    let (mut near, mut far) = (Framed::new(near), Framed::new(far));
-    let send_all = async {
-        for fill in 0..100 {
-            send(&mut near, data(700, fill)).await.unwrap();
-        }
-        close(&mut near).await.unwrap();
-    };
-    let receive_all = async {
-        for fill in 0..100 {
-            assert_eq!(receive(&mut far).await, Ok(Some(data(700, fill))));
-        }
-        assert_eq!(receive(&mut far).await, Ok(None));
-    };
-    tokio::join!(send_all, receive_all);
+    passes_in_order(Framed::new(near), Framed::new(far)).await;
 }
 
 #[test]
@@ -194,8 +205,8 @@ async fn tcp_carries_records_and_names_the_peer() {
     let mut backend = framed::accepted(stream).unwrap();
     assert_eq!(agent.peer_address(), Some(address));
     assert_eq!(backend.peer_address(), Some(agent_address));
-    send(&mut agent, data(20_000, 1)).await.unwrap();
-    assert_eq!(receive(&mut backend).await, Ok(Some(data(20_000, 1))));
+    send(&mut agent, data(16_000, 1)).await.unwrap();
+    assert_eq!(receive(&mut backend).await, Ok(Some(data(16_000, 1))));
     close(&mut backend).await.unwrap();
     assert_eq!(receive(&mut agent).await, Ok(None));
 }

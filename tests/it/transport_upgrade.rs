@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, interval};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use waxwire::limits::{HANDSHAKE_TIME, UPGRADE_BYTES};
+use waxwire::limits::{HANDSHAKE_TIME, RECORD_BYTES, UPGRADE_BYTES};
 use waxwire::transport::websocket::{AcceptOptions, WebSocket, accept, client, dial};
 use waxwire::transport::{Transport, TransportError};
 
@@ -28,12 +28,13 @@ async fn a_websocket_over_tcp_carries_records_and_names_the_peer() {
         (accept(stream, &AcceptOptions::new(), HANDSHAKE_TIME).await.unwrap(), agent)
     };
     let url = format!("ws://{address}/link");
-    let (agent, (mut backend, agent_address)) = tokio::join!(dial(&url, HANDSHAKE_TIME), backend);
+    let (agent, (mut backend, agent_address)) =
+        tokio::join!(dial(&url, RECORD_BYTES, HANDSHAKE_TIME), backend);
     let mut agent = agent.unwrap();
     assert_eq!(agent.peer_address(), Some(address));
     assert_eq!(backend.peer_address(), Some(agent_address));
-    send(&mut agent, data(20_000, 1)).await.unwrap();
-    assert_eq!(receive(&mut backend).await, Ok(Some(data(20_000, 1))));
+    send(&mut agent, data(16_000, 1)).await.unwrap();
+    assert_eq!(receive(&mut backend).await, Ok(Some(data(16_000, 1))));
     send(&mut backend, data(16, 2)).await.unwrap();
     assert_eq!(receive(&mut agent).await, Ok(Some(data(16, 2))));
     close(&mut agent).await.unwrap();
@@ -45,7 +46,8 @@ async fn a_websocket_over_tcp_carries_records_and_names_the_peer() {
 #[tokio::test]
 async fn the_subprotocol_is_offered_and_chosen_but_not_required() {
     let (near, far) = duplex(4_096);
-    let near = tokio::spawn(async move { client(near, "ws://b/l", HANDSHAKE_TIME).await });
+    let near =
+        tokio::spawn(async move { client(near, "ws://b/l", RECORD_BYTES, HANDSHAKE_TIME).await });
     let (request, mut far) = request_of(far).await;
     assert!(request.starts_with("GET /l HTTP/1.1\r\nHost: b\r\n"), "{request}");
     assert!(request.contains("\r\nSec-WebSocket-Protocol: waxwire.1\r\n"), "{request}");
@@ -241,7 +243,7 @@ async fn silent_connections_do_not_delay_an_honest_one() {
 async fn a_server_that_does_not_answer_is_given_up() {
     let (near, _far) = duplex(4_096);
     let start = Instant::now();
-    let refused = client(near, "ws://backend/", HANDSHAKE_TIME).await.err();
+    let refused = client(near, "ws://backend/", RECORD_BYTES, HANDSHAKE_TIME).await.err();
     assert_eq!(refused, Some(TransportError::UpgradeTimedOut));
     assert_eq!(start.elapsed().as_secs(), HANDSHAKE_TIME.as_secs());
 }
@@ -295,7 +297,10 @@ async fn an_answer_that_breaks_a_rule_is_refused() {
 #[tokio::test]
 async fn what_a_server_says_at_once_behind_its_answer_arrives() {
     let (near, far) = duplex(4_096);
-    let near = tokio::spawn(async move { client(near, "ws://backend/", HANDSHAKE_TIME).await });
+    let near =
+        tokio::spawn(
+            async move { client(near, "ws://backend/", RECORD_BYTES, HANDSHAKE_TIME).await },
+        );
     let (request, mut far) = request_of(far).await;
     let message = [&[0x82, 40], data(16, 1).as_ref()].concat();
     let answer = [switching(key_in(&request), "").as_bytes(), message.as_slice()].concat();
@@ -320,9 +325,13 @@ async fn a_url_is_checked_before_anything_is_dialled() {
         "ws://backend/#token",
         "ws://back end/",
     ] {
-        assert_eq!(dial(bad, HANDSHAKE_TIME).await.err(), Some(TransportError::BadUrl), "{bad}");
+        assert_eq!(
+            dial(bad, RECORD_BYTES, HANDSHAKE_TIME).await.err(),
+            Some(TransportError::BadUrl),
+            "{bad}"
+        );
     }
-    let encrypted = dial("wss://backend/", HANDSHAKE_TIME).await.err();
+    let encrypted = dial("wss://backend/", RECORD_BYTES, HANDSHAKE_TIME).await.err();
     assert_eq!(encrypted, Some(TransportError::TlsUnavailable));
 }
 
@@ -336,7 +345,7 @@ async fn an_ipv6_address_can_be_dialled() {
         let (stream, _) = listener.accept().await.unwrap();
         accept(stream, &AcceptOptions::new(), HANDSHAKE_TIME).await
     };
-    let (agent, backend) = tokio::join!(dial(&url, HANDSHAKE_TIME), backend);
+    let (agent, backend) = tokio::join!(dial(&url, RECORD_BYTES, HANDSHAKE_TIME), backend);
     assert!(agent.is_ok() && backend.is_ok());
 }
 
@@ -374,7 +383,10 @@ async fn answered(
     answer: impl Fn(&str) -> String,
 ) -> Result<WebSocket<DuplexStream>, TransportError> {
     let (near, far) = duplex(4_096);
-    let near = tokio::spawn(async move { client(near, "ws://backend/", HANDSHAKE_TIME).await });
+    let near =
+        tokio::spawn(
+            async move { client(near, "ws://backend/", RECORD_BYTES, HANDSHAKE_TIME).await },
+        );
     let (request, mut far) = request_of(far).await;
     let key = key_in(&request);
     // A client that has seen enough hangs up, so the answer may not be taken to its end.

@@ -6,11 +6,16 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{DuplexStream, duplex};
 use waxwire::header::{HEADER_BYTES, HeaderError, TAG_BYTES};
-use waxwire::limits::{HANDSHAKE_TIME, READ_BUFFER_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
+use waxwire::limits::{
+    HANDSHAKE_BYTES, HANDSHAKE_TIME, READ_BUFFER_BYTES, RECORD_BYTES, RECORD_BYTES_MAX,
+    RECORD_BYTES_MIN, WRITE_BUFFER_BYTES,
+};
 use waxwire::transport::websocket::{AcceptOptions, WebSocket, accept, client};
 use waxwire::transport::{Transport, TransportError};
 
-use crate::transport_fixtures::{SHUTDOWNS, Script, Then, close, data, fill, poll, receive, send};
+use crate::transport_fixtures::{
+    SHUTDOWNS, Script, Then, close, data, fill, passes_in_order, poll, receive, send,
+};
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
@@ -89,6 +94,23 @@ async fn the_longest_record_passes_and_one_byte_more_does_not() {
     assert_eq!(told([frame(FIN | BINARY, &too_long)]).await, Err(TransportError::TooLarge));
     let halves = [frame(BINARY, &too_long[..40_000]), frame(FIN, &too_long[40_000..])];
     assert_eq!(told(halves).await, Err(TransportError::TooLarge));
+}
+
+/// What the session does not take, the pipe does not buffer; a handshake record always passes.
+#[tokio::test]
+async fn a_message_longer_than_the_session_takes_is_refused_by_its_length() {
+    for (taken, longest) in [
+        (RECORD_BYTES_MIN, HEADER_BYTES + HANDSHAKE_BYTES),
+        (RECORD_BYTES, HEADER_BYTES + RECORD_BYTES + TAG_BYTES),
+    ] {
+        let passes = data(u16::try_from(longest - HEADER_BYTES).unwrap(), 1);
+        let (script, mut pipe) = served_up_to(taken, Then::Silence).await;
+        let one_more = u16::try_from(longest + 1).unwrap().to_be_bytes();
+        let head = [&[FIN | BINARY, 0x80 | 126][..], &one_more, &[0; 4]].concat();
+        script.say([frame(FIN | BINARY, &passes), head.into()]);
+        assert_eq!(receive(&mut pipe).await, Ok(Some(passes)));
+        assert_eq!(receive(&mut pipe).await, Err(TransportError::TooLarge));
+    }
 }
 
 /// proto-spec [R-5]: a message that is not exactly one record is refused.
@@ -202,20 +224,8 @@ async fn a_slow_socket_holds_the_sender_at_a_bound() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_everything_in_order() {
-    let (mut near, mut far) = pair(100).await;
-    let send_all = async {
-        for fill in 0..100 {
-            send(&mut near, data(700, fill)).await.unwrap();
-        }
-        close(&mut near).await.unwrap();
-    };
-    let receive_all = async {
-        for fill in 0..100 {
-            assert_eq!(receive(&mut far).await, Ok(Some(data(700, fill))));
-        }
-        assert_eq!(receive(&mut far).await, Ok(None));
-    };
-    tokio::join!(send_all, receive_all);
+    let (near, far) = pair(100).await;
+    passes_in_order(near, far).await;
 }
 
 /// A peer that pings and does not read: pongs are bounded, one poll answers one ping, and a record
@@ -251,10 +261,16 @@ async fn a_flood_of_pings_neither_grows_nor_breaks_the_pipe() {
 
 /// A WebSocket that was granted to a script, which says more afterwards.
 async fn served(then: Then) -> (Script, WebSocket<Script>) {
+    served_up_to(RECORD_BYTES_MAX, then).await
+}
+
+async fn served_up_to(record_bytes: usize, then: Then) -> (Script, WebSocket<Script>) {
     let request = "GET / HTTP/1.1\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let script = Script::new([Bytes::from(request)], then);
-    let pipe = accept(script.clone(), &AcceptOptions::new(), HANDSHAKE_TIME).await.unwrap();
+    let options = AcceptOptions::new().with_record_bytes(record_bytes);
+    let pipe = accept(script.clone(), &options, HANDSHAKE_TIME).await.unwrap();
+    assert_eq!(pipe.record_bytes(), record_bytes);
     (script, pipe)
 }
 
@@ -269,7 +285,7 @@ async fn pair(buffer: usize) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream
     let (near, far) = duplex(buffer);
     let options = AcceptOptions::new();
     let (near, far) = tokio::join!(
-        client(near, "ws://backend/", HANDSHAKE_TIME),
+        client(near, "ws://backend/", RECORD_BYTES, HANDSHAKE_TIME),
         accept(far, &options, HANDSHAKE_TIME)
     );
     (near.unwrap(), far.unwrap())

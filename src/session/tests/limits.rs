@@ -2,10 +2,13 @@
 
 use bytes::BytesMut;
 
-use super::rig::{at, datagram, ends, events, forge, frame, open, seed, talk, transmit};
+use super::rig::{
+    Ends, at, carry, datagram, ends, events, forge, frame, open, seed, talk, transmit,
+};
 use crate::header::{HEADER_BYTES, Header};
 use crate::limits::{FORGERIES, REKEY_BYTES, REKEY_TIME, SEQ_END};
-use crate::session::{CloseCode, Event, OpenError, Order, SealError};
+use crate::session::sealed::Session;
+use crate::session::{CloseCode, Event, OpenError, Order, RekeyError, SealError};
 
 /// proto-spec: the last position is for CLOSE, and none is sealed behind it.
 #[test]
@@ -72,7 +75,7 @@ fn too_many_forgeries_end_the_session() {
 fn a_gibibyte_of_plaintext_calls_for_a_rekey() {
     let mut ends = ends();
     let counted = ends.agent.rekey.dangerous_bytes();
-    ends.agent.rekey.count((REKEY_BYTES - 9 - counted) as usize);
+    ends.agent.rekey.count(at(0), usize::try_from(REKEY_BYTES - 9 - counted).unwrap());
     datagram(&mut ends.agent, at(0), b"");
     assert_eq!(events(&mut ends.agent), []);
     let record = datagram(&mut ends.backend, at(0), b"5");
@@ -80,7 +83,7 @@ fn a_gibibyte_of_plaintext_calls_for_a_rekey() {
     assert_eq!(events(&mut ends.agent), [Event::WantsSeed]);
     datagram(&mut ends.agent, at(0), b"asks once");
     assert_eq!(events(&mut ends.agent), []);
-    ends.backend.rekey.count(REKEY_BYTES as usize);
+    ends.backend.rekey.count(at(0), usize::try_from(REKEY_BYTES).unwrap());
     assert_eq!(events(&mut ends.backend), [], "only an initiator begins");
 }
 
@@ -88,7 +91,7 @@ fn a_gibibyte_of_plaintext_calls_for_a_rekey() {
 #[test]
 fn a_rekey_begins_the_counts_anew() {
     let mut ends = ends();
-    ends.agent.rekey.count(REKEY_BYTES as usize);
+    ends.agent.rekey.count(at(0), usize::try_from(REKEY_BYTES).unwrap());
     ends.agent.provide_seed(at(1), &seed(31));
     talk(&mut ends, at(1));
     ends.backend.provide_seed(at(2), &seed(32));
@@ -102,6 +105,44 @@ fn a_rekey_begins_the_counts_anew() {
     assert_eq!(events(&mut ends.agent), []);
     ends.agent.handle_timeout(at(2 + REKEY_TIME.as_secs()));
     assert_eq!(events(&mut ends.agent), [Event::WantsSeed]);
+}
+
+/// proto-spec [S-20]: fresh keys need a next epoch in both directions.
+#[test]
+fn a_rekey_in_the_last_epoch_ends_the_session() {
+    for agents in [true, false] {
+        let mut ends = ends();
+        let Ends { agent, backend } = &mut ends;
+        let (from, to) = if agents { (&mut *agent, &mut *backend) } else { (backend, agent) };
+        from.sending.dangerous_epoch(u32::MAX);
+        to.receiving.dangerous_epoch(u32::MAX);
+        let record = datagram(&mut ends.agent, at(0), b"records still pass");
+        assert!(open(&mut ends.backend, &record).is_ok());
+        ends.agent.request_rekey();
+        assert_eq!(events(&mut ends.agent), [Event::WantsSeed]);
+        ends.agent.provide_seed(at(0), &seed(31));
+        assert_exhausted(&mut ends.agent);
+        let close = transmit(&mut ends.agent, at(0)).unwrap();
+        open(&mut ends.backend, &close).unwrap();
+        assert!(ends.agent.is_closed() && ends.backend.is_closed());
+    }
+}
+
+/// proto-spec [S-20]: a responder that has no next epoch says so instead of answering.
+#[test]
+fn a_responder_in_the_last_epoch_answers_no_rekey() {
+    let mut ends = ends();
+    ends.backend.sending.dangerous_epoch(u32::MAX);
+    ends.agent.provide_seed(at(0), &seed(31));
+    carry(&mut ends.agent, &mut ends.backend, at(0));
+    assert_eq!(events(&mut ends.backend), [Event::WantsSeed]);
+    ends.backend.provide_seed(at(0), &seed(32));
+    assert_exhausted(&mut ends.backend);
+}
+
+fn assert_exhausted(session: &mut Session) {
+    let told = [Event::RekeyFailed(RekeyError::EpochExhausted), Event::Ended(CloseCode::KeyLimit)];
+    assert_eq!(events(session), told);
 }
 
 /// A record is never longer than its header can say.

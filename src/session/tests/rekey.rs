@@ -13,7 +13,7 @@ fn a_signed_weak_offer_ends_the_session() {
     let mut ends = ends();
     let mut share = offered(&ends.agent);
     share[1_184..].fill(0);
-    let frame = ends.agent.signed_frame(FrameKind::Rekey, &share, &[]);
+    let frame = ends.agent.signed_frame(FrameKind::Rekey, 1, &share, &[]);
     let record = forge(&mut ends.agent, &frame);
     assert_eq!(open(&mut ends.backend, &record), Ok(vec![]));
     assert_eq!(events(&mut ends.backend), [Event::WantsSeed]);
@@ -27,7 +27,7 @@ fn a_signed_offer_that_is_no_kem_key_ends_the_session() {
     let mut ends = ends();
     let mut share = offered(&ends.agent);
     share[..1_152].fill(0xff);
-    let frame = ends.agent.signed_frame(FrameKind::Rekey, &share, &[]);
+    let frame = ends.agent.signed_frame(FrameKind::Rekey, 1, &share, &[]);
     let record = forge(&mut ends.agent, &frame);
     open(&mut ends.backend, &record).unwrap();
     events(&mut ends.backend);
@@ -49,7 +49,7 @@ fn a_signed_weak_or_reflected_answer_ends_the_session() {
             let own = request.len() - 64 - 32;
             share[1_088..].copy_from_slice(&request[own..own + 32]);
         }
-        let frame = ends.backend.signed_frame(FrameKind::RekeyResponse, &share, &[&request]);
+        let frame = ends.backend.signed_frame(FrameKind::RekeyResponse, 1, &share, &[&request]);
         let record = forge(&mut ends.backend, &frame);
         assert_eq!(open(&mut ends.agent, &record), Err(FrameError::BadShare(0x0b).into()));
         assert_ends(&mut ends.agent, &mut ends.backend, CloseCode::ProtocolViolation);
@@ -61,7 +61,7 @@ fn a_signed_weak_or_reflected_answer_ends_the_session() {
 fn a_second_rekey_before_the_first_is_over_ends_the_session() {
     for answered in [false, true] {
         let mut ends = ends();
-        let second = ends.agent.signed_frame(FrameKind::Rekey, &offered(&ends.agent), &[]);
+        let second = ends.agent.signed_frame(FrameKind::Rekey, 1, &offered(&ends.agent), &[]);
         ends.agent.provide_seed(at(0), &seed(41));
         carry(&mut ends.agent, &mut ends.backend, at(0));
         if answered {

@@ -8,10 +8,12 @@ use super::rig::{
 };
 use crate::crypto::{Secret, Suite, extract};
 use crate::header::{HEADER_BYTES, Header};
+use crate::limits::BAD_SIGNATURES;
 use crate::session::receiving::Receiving;
 use crate::session::sealed::Session;
 use crate::session::sending::Sending;
-use crate::session::{CloseCode, Event, OpenError, Order, RekeyError};
+use crate::session::{CloseCode, Event, FrameError, OpenError, Order, RekeyError};
+use crate::wire::FrameKind;
 
 /// Whoever copied the process's memory: it reads along as the receiver does.
 struct Thief(Receiving);
@@ -133,6 +135,57 @@ fn a_response_that_the_peer_did_not_sign_changes_nothing() {
         talk(&mut ends, at(0));
         assert_eq!(events(&mut ends.agent), [Event::Rekeyed], "the honest answer still counts");
     }
+}
+
+/// proto-spec [S-21]: the eighth REKEY or REKEY_RESP that the peer did not sign ends the session, the
+/// seventh does not.
+#[test]
+fn too_many_unsigned_rekeys_end_the_session() {
+    for from_agent in [true, false] {
+        let mut ends = if from_agent { ends() } else { ends_with_offer() };
+        let frame = match from_agent {
+            true => unsigned(&ends.agent, FrameKind::Rekey, 1_216),
+            false => unsigned(&ends.backend, FrameKind::RekeyResponse, 1_120),
+        };
+        let Ends { agent, backend } = &mut ends;
+        let (from, to) = if from_agent { (agent, backend) } else { (backend, agent) };
+        events(to);
+        for _ in 1..BAD_SIGNATURES {
+            let record = forge(from, &frame);
+            assert_eq!(open(to, &record), Ok(vec![]));
+            assert_eq!(events(to), [Event::RekeyFailed(RekeyError::BadSignature)]);
+        }
+        let record = forge(from, &frame);
+        assert_eq!(open(to, &record), Err(OpenError::BadSignatures));
+        super::rig::assert_ends(to, from, CloseCode::ProtocolViolation);
+    }
+}
+
+/// proto-spec [F-8]: a record holds one frame of each type that is signed, so it costs one check of
+/// a signature for each at most. Which are good is not asked.
+#[test]
+fn a_record_with_two_signed_frames_of_a_type_is_refused_unchecked() {
+    for (from_agent, kind) in [(true, 0x0a), (false, 0x0b), (true, 0x0f), (false, 0x0f)] {
+        let mut ends = if kind == 0x0b { ends_with_offer() } else { ends() };
+        let frame = match kind {
+            0x0a => unsigned(&ends.agent, FrameKind::Rekey, 1_216),
+            0x0b => unsigned(&ends.backend, FrameKind::RekeyResponse, 1_120),
+            _ => frame(kind, 0, &[&[0, 1, 2][..], &[0; 64]].concat()),
+        };
+        let Ends { agent, backend } = &mut ends;
+        let (from, to) = if from_agent { (agent, backend) } else { (backend, agent) };
+        events(to);
+        let record = forge(from, &[&frame[..], b"\x01\0\0\x08pingping", &frame].concat());
+        assert_eq!(open(to, &record), Err(FrameError::Repeated(kind).into()));
+        assert_eq!(events(to), [Event::Ended(CloseCode::ProtocolViolation)]);
+    }
+}
+
+/// A rekey frame that fits in everything but its signature.
+fn unsigned(sender: &Session, kind: FrameKind, share: usize) -> Vec<u8> {
+    let mut frame = sender.signed_frame(kind, 1, &vec![7; share], &[b"another exchange"]).to_vec();
+    *frame.last_mut().unwrap() ^= 1;
+    frame
 }
 
 /// proto-spec [S-8]: a rekey frame of the wrong side or epoch, or with a share of another length,

@@ -16,12 +16,20 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::head::{self, list};
 use super::pipe::{SUBPROTOCOL, WebSocket, config};
+use crate::limits::RECORD_BYTES;
 use crate::transport::{TransportError, tcp};
 
 /// Which clients may have a WebSocket. Default: every client that is not a browser page.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct AcceptOptions {
     origins: Vec<String>,
+    record_bytes: usize,
+}
+
+impl Default for AcceptOptions {
+    fn default() -> Self {
+        Self { origins: Vec::new(), record_bytes: RECORD_BYTES }
+    }
 }
 
 impl AcceptOptions {
@@ -39,6 +47,15 @@ impl AcceptOptions {
     pub fn with_allowed_origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
         self
+    }
+
+    /// Plaintext bytes of the longest DATA record that is taken in: what the session's
+    /// [`Config`](crate::session::Config) says, if that is not the default. A longer message is
+    /// refused by its announced length. Default 16 KiB; a handshake record of 8 KiB always passes. A
+    /// [`Listener`](crate::runtime::Listener) sets it.
+    #[must_use]
+    pub fn with_record_bytes(self, bytes: usize) -> Self {
+        Self { record_bytes: bytes, ..self }
     }
 
     fn allow(&self, origin: &HeaderValue) -> bool {
@@ -103,8 +120,9 @@ where
         }
     }
     stream.flush().await?;
-    let messages = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await;
-    Ok(WebSocket::new(messages, peer))
+    let config = config(options.record_bytes);
+    let messages = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+    Ok(WebSocket::new(messages, options.record_bytes, peer))
 }
 
 /// The bytes that grant the upgrade.

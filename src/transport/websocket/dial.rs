@@ -28,6 +28,11 @@ use crate::transport::{TransportError, tcp};
 /// `url` is `ws://host[:port]/path`, port 80 unless given. Every proxy on the way reads it: no
 /// secret belongs into it. Redirects are not followed.
 ///
+/// `record_bytes` are the plaintext bytes of the longest DATA record that is taken in: what the
+/// session's [`Config`](crate::session::Config) says, [`RECORD_BYTES`](crate::limits::RECORD_BYTES)
+/// by default. A longer message is refused by its announced length; a handshake record of 8 KiB always
+/// passes.
+///
 /// # Errors
 ///
 /// [`BadUrl`](TransportError::BadUrl), [`TlsUnavailable`](TransportError::TlsUnavailable) for
@@ -45,14 +50,18 @@ use crate::transport::{TransportError, tcp};
 /// # Cancel safety
 ///
 /// Dropping the future drops the socket; no record was sent.
-pub async fn dial(url: &str, deadline: Duration) -> Result<WebSocket<TcpStream>, TransportError> {
+pub async fn dial(
+    url: &str,
+    record_bytes: usize,
+    deadline: Duration,
+) -> Result<WebSocket<TcpStream>, TransportError> {
     let target = Target::read(url)?;
     if target.encrypted {
         return Err(TransportError::TlsUnavailable);
     }
     within(deadline, async {
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
-        upgrade(stream, target.request).await
+        upgrade(stream, target.request, record_bytes).await
     })
     .await
 }
@@ -74,13 +83,14 @@ pub async fn dial(url: &str, deadline: Duration) -> Result<WebSocket<TcpStream>,
 pub async fn client<S>(
     stream: S,
     url: &str,
+    record_bytes: usize,
     deadline: Duration,
 ) -> Result<WebSocket<S>, TransportError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let target = Target::read(url)?;
-    within(deadline, upgrade(stream, target.request)).await
+    within(deadline, upgrade(stream, target.request, record_bytes)).await
 }
 
 async fn within<T>(
@@ -90,7 +100,11 @@ async fn within<T>(
     timeout(deadline, work).await.unwrap_or(Err(TransportError::UpgradeTimedOut))
 }
 
-async fn upgrade<S>(mut stream: S, request: Request) -> Result<WebSocket<S>, TransportError>
+async fn upgrade<S>(
+    mut stream: S,
+    request: Request,
+    record_bytes: usize,
+) -> Result<WebSocket<S>, TransportError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -100,9 +114,9 @@ where
     stream.flush().await?;
     let head = head::read(&mut stream).await?;
     judge(&head.bytes, &key)?;
-    let (rest, config) = (head.rest.into(), Some(config()));
+    let (rest, config) = (head.rest.into(), Some(config(record_bytes)));
     let messages = WebSocketStream::from_partially_read(stream, rest, Role::Client, config).await;
-    Ok(WebSocket::new(messages, peer))
+    Ok(WebSocket::new(messages, record_bytes, peer))
 }
 
 /// RFC 6455, 4.1, in its order. Not tungstenite's own, which checks no extensions (step 5) and takes

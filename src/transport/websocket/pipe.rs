@@ -13,14 +13,15 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::header::{HEADER_BYTES, Header, TAG_BYTES};
-use crate::limits::{READ_BUFFER_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
+use crate::limits::{HANDSHAKE_BYTES, READ_BUFFER_BYTES, RECORD_BYTES_MAX, WRITE_BUFFER_BYTES};
 use crate::transport::error::shut_down;
+use crate::transport::reading::Reading;
 use crate::transport::{Arrival, Transport, TransportError};
 
 /// The WebSocket subprotocol that a client offers and a server chooses.
 pub const SUBPROTOCOL: &str = "waxwire.1";
 
-/// The longest message: the longest record.
+/// The longest message that is sent: the longest record of any peer.
 const MESSAGE_BYTES: usize = HEADER_BYTES + RECORD_BYTES_MAX + TAG_BYTES;
 /// The longest WebSocket frame header: two bytes, a length of eight, a mask of four.
 const FRAME_HEADER_BYTES: usize = 14;
@@ -39,13 +40,8 @@ pub struct WebSocket<S> {
     unflushed: usize,
     /// A record that found no room because pongs had filled the buffer.
     held: Option<Bytes>,
+    record_bytes: usize,
     peer: Option<SocketAddr>,
-}
-
-#[derive(Debug, Eq, PartialEq)]
-enum Reading {
-    Open,
-    Ended,
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -58,9 +54,13 @@ enum Closing {
 }
 
 impl<S> WebSocket<S> {
-    pub(super) fn new(messages: WebSocketStream<S>, peer: Option<SocketAddr>) -> Self {
+    pub(super) fn new(
+        messages: WebSocketStream<S>,
+        record_bytes: usize,
+        peer: Option<SocketAddr>,
+    ) -> Self {
         let (reading, closing) = (Reading::Open, Closing::Open);
-        Self { messages, reading, closing, unflushed: 0, held: None, peer }
+        Self { messages, reading, closing, unflushed: 0, held: None, record_bytes, peer }
     }
 }
 
@@ -157,11 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         if self.reading == Reading::Ended {
             return Poll::Ready(Ok(Arrival::End));
         }
-        let arrival = ready!(self.poll_next(cx, into));
-        if arrival != Ok(Arrival::Record) {
-            self.reading = Reading::Ended;
-        }
-        Poll::Ready(arrival)
+        let given = self.poll_next(cx, into);
+        self.reading.note(given)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
@@ -180,6 +177,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         Pin::new(self.messages.get_mut()).poll_shutdown(cx).map(shut_down)
     }
 
+    fn record_bytes(&self) -> usize {
+        self.record_bytes
+    }
+
     fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
     }
@@ -187,14 +188,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
 
 /// Nothing is left at a default: tungstenite's own read buffer is 128 KiB a connection, its
 /// messages may be 64 MiB, and its write buffer has no end.
-pub(super) fn config() -> WebSocketConfig {
+///
+/// A message may be as long as a DATA record of `record_bytes`, or as a handshake record.
+pub(super) fn config(record_bytes: usize) -> WebSocketConfig {
     let longest_frame = MESSAGE_BYTES + FRAME_HEADER_BYTES;
+    let taken =
+        HEADER_BYTES + (record_bytes.min(RECORD_BYTES_MAX) + TAG_BYTES).max(HANDSHAKE_BYTES);
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES + longest_frame)
-        .max_message_size(Some(MESSAGE_BYTES))
-        .max_frame_size(Some(MESSAGE_BYTES))
+        .max_message_size(Some(taken))
+        .max_frame_size(Some(taken))
         .accept_unmasked_frames(false)
 }
 
