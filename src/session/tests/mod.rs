@@ -1,9 +1,11 @@
 //! What only a look inside proves: frames that no honest peer sends, counters near their ends, and
 //! thieves who hold the keys.
 
+mod control;
 mod frames;
 mod limits;
 mod nonces;
+mod printed;
 mod refresh;
 mod rekey;
 pub(crate) mod rig;
