@@ -3,6 +3,7 @@
 
 mod control;
 mod frames;
+mod gate;
 mod limits;
 mod nonces;
 mod printed;
