@@ -10,4 +10,5 @@ mod printed;
 mod refresh;
 mod rekey;
 pub(crate) mod rig;
+mod room;
 mod theft;
