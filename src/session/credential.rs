@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("Credential(agent in test, {:?})", issued.key()));
     }
 
-    /// proto-spec [H-16].
+    /// proto-spec [H-17].
     #[test]
     fn a_credential_is_verified_by_its_issuer_only() {
         let [root, other] = [9, 8].map(|number| Issuer::new(identity(number), realm()));
