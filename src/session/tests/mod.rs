@@ -2,6 +2,7 @@
 //! thieves who hold the keys.
 
 mod control;
+mod facts;
 mod frames;
 mod gate;
 mod limits;
