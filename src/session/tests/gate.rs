@@ -11,9 +11,9 @@ use crate::session::{
 };
 use crate::time::Instant;
 
-/// Burst, rate and places of one prefix, each to the last.
+/// Burst and rate of one prefix, each to the last.
 #[test]
-fn one_prefix_has_its_burst_its_rate_and_its_places() {
+fn one_prefix_has_its_burst_and_its_rate() {
     let limits = GateLimits { burst: 4, per_second: 2, ..GateLimits::default() };
     let mut gate = gate().with_limits(limits);
     let mut admitted = |at: Instant| {
@@ -28,8 +28,18 @@ fn one_prefix_has_its_burst_its_rate_and_its_places() {
     let half = at(100).after(Duration::from_millis(500));
     assert_eq!(admitted(half), 1, "two a second are one each half");
 
+    for number in 2..8 {
+        let burst = (0..).take_while(|_| {
+            gate.admit(source(number), at(200)).map(|ticket| gate.release(ticket)).is_ok()
+        });
+        assert_eq!(burst.count(), 4, "neighbours have bursts of their own");
+    }
+}
+
+#[test]
+fn places_are_counted_by_prefix_and_in_all() {
     let limits = GateLimits { half_open_per_prefix: 2, half_open: 3, ..GateLimits::default() };
-    let mut gate = self::gate().with_limits(limits);
+    let mut gate = gate().with_limits(limits);
     let busy =
         |admitted: Result<Ticket, HandshakeError>| admitted.err() == Some(HandshakeError::Busy);
     let held = [1, 1].map(|number| gate.admit(source(number), at(0)).unwrap());

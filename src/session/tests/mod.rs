@@ -5,6 +5,7 @@ mod control;
 mod facts;
 mod frames;
 mod gate;
+mod hello;
 mod limits;
 mod nonces;
 mod printed;
