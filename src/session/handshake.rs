@@ -137,7 +137,7 @@ pub(super) fn sealed_bytes(side: Side, config: &Config) -> usize {
         Side::Initiator => 32,
         Side::Responder => 0,
     };
-    let params = 2 + 2 + 2;
+    let params = 3 * 2; // one, of two bytes: type, length, value
     2 + config.claim.len() + audience + 2 + params + AFTER_BLOCK + TAG_BYTES
 }
 

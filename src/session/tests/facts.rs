@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::rig::{
-    agent_config, at, backend_config, carry, datagram, ends, ends_of, events, open, settled, start,
-    transmit,
+    agent_config, at, backend_config, carry, datagram, ends, ends_of, events, identity, open,
+    realm, settled, start, transmit,
 };
 use crate::header::Header;
+use crate::ids::PeerId;
 use crate::limits::{CLOCK_SKEW, SESSION_IDLE_TIME};
-use crate::session::{CloseCode, Event};
+use crate::session::{Asked, Claim, CloseCode, Config, Event, Peer, Refusal, Verifier};
 use crate::time::Instant;
 
 #[test]
@@ -36,6 +37,23 @@ fn both_ends_say_the_same_of_their_session() {
     };
     assert_eq!(exported(&ends.agent), exported(&ends.backend));
     assert_ne!(exported(&ends.agent), [0; 32]);
+}
+
+/// Whatever a verifier looks up, the peer of a session is who proved its key in the handshake.
+#[test]
+fn a_verifier_does_not_name_the_key() {
+    struct Mistaken;
+    impl Verifier for Mistaken {
+        fn admit(&self, _: &Claim, asked: &Asked<'_>) -> Result<Peer, Refusal> {
+            let (id, role) = (PeerId::new("someone").unwrap(), asked.role);
+            let key = identity(77).public_key().clone();
+            Ok(Peer { id, role, key, labels: Vec::new(), not_after: None })
+        }
+    }
+    let backend = Config::backend(realm(), identity(2)).peer(Mistaken);
+    let ends = settled(ends_of(agent_config(), backend));
+    assert_eq!(ends.backend.peer().id.as_str(), "someone");
+    assert_eq!(&ends.backend.peer().key, identity(1).public_key());
 }
 
 /// Spans are told in milliseconds, and the longest that there are for longer ones.

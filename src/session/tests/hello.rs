@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rig::{agent_config, at, backend_config, ends_of, seed, start};
+use super::rig::{agent_config, at, backend_config, ends_of, identity, seed, start};
+use crate::crypto::{Secret, hash};
 use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
 use crate::ids::LinkId;
 use crate::limits::HANDSHAKE_TIME;
+use crate::session::chain::InitiatorChain;
 use crate::session::{
-    Answered, ChainBook, CloseCode, Greeting, HandshakeError, Initiator, Progress,
+    Answered, ChainBook, CloseCode, Greeting, HandshakeError, Initiator, Progress, Rid,
 };
 use crate::time::{Instant, Now};
 use crate::wire::Hello;
@@ -33,6 +35,25 @@ fn a_hello_greases_and_names_a_link() {
         seen.insert((suites, hello.versions.to_vec()));
     }
     assert_eq!(seen.len(), 8, "three bits are drawn");
+}
+
+/// proto-spec 03-handshake, 3.8: replicas of one responder agree on what a cookie vouches for.
+#[test]
+fn a_cookie_vouches_for_what_the_page_says() {
+    let (config, peer) = (Arc::new(agent_config()), identity(2).public_key().clone());
+    let [newest, before] = [5, 6].map(|byte| Secret::new([byte; 32]));
+    let rids = [&newest, &before].map(|secret| Rid::of(secret).0).concat();
+    let chain = InitiatorChain::extended(&peer, newest, Some(&before), start().unix);
+    for (chain, offered) in [(Some(chain), [&[2][..], &rids].concat()), (None, vec![0])] {
+        let (_, hello) = Initiator::start(Arc::clone(&config), chain, &seed(11), start()).unwrap();
+        let greeting = Greeting::receive(Arc::new(backend_config()), &hello, at(0)).unwrap();
+        let body = &hello[HEADER_BYTES..];
+        let read = Hello::decode(body).unwrap();
+        assert_eq!(body[read.marks.resume], offered[0], "the list begins with its count");
+        let front = &body[..read.marks.resume];
+        let statement = hash(&[front, &offered, read.extensions.bytes()]);
+        assert_eq!(greeting.cookie_statement(), statement.0);
+    }
 }
 
 /// Each side takes the other's message up to its deadline, and not a nanosecond longer.
