@@ -14,3 +14,4 @@ mod rekey;
 pub(crate) mod rig;
 mod room;
 mod theft;
+mod wishes;
