@@ -211,3 +211,40 @@ pub(super) fn done(record: BytesMut, body_bytes: usize) -> Bytes {
     assert!(record.len() == HEADER_BYTES + body_bytes, "a header says how long its body is");
     record.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: LinkId = LinkId([1; 8]);
+    const OTHER: LinkId = LinkId([3; 8]);
+
+    /// proto-spec 02-records: a HELLO is for no link, anything else for the one it names.
+    #[test]
+    fn a_record_is_for_the_link_in_its_header() {
+        let unknown = Err(HandshakeError::UnknownLink);
+        for (kind, link, expected, verdict) in [
+            (RecordType::Hello, LinkId::NONE, LinkId::NONE, Ok(())),
+            (RecordType::Hello, LinkId::NONE, OURS, Ok(())),
+            (RecordType::Hello, OURS, OURS, unknown),
+            (RecordType::Reply, OURS, OURS, Ok(())),
+            (RecordType::Reply, OTHER, OURS, unknown),
+            (RecordType::Reply, LinkId::NONE, OURS, unknown),
+            (RecordType::Reply, LinkId::NONE, LinkId::NONE, unknown),
+            (RecordType::Reply, OURS, LinkId::NONE, unknown),
+        ] {
+            let heard = addressed(&record(kind, link), expected);
+            assert_eq!(heard.map(|_| ()), verdict, "{kind:?} for {link:?} at {expected:?}");
+        }
+        let reply = record(RecordType::Reply, OURS);
+        assert!(expect(&reply, RecordType::Reply, OURS).is_ok());
+        let refused = expect(&reply, RecordType::Finish, OURS);
+        assert_eq!(refused, Err(HandshakeError::UnexpectedRecord));
+    }
+
+    fn record(kind: RecordType, link: LinkId) -> Bytes {
+        let mut record = begin(kind, link, 2_000);
+        record.put_bytes(0, 2_000);
+        done(record, 2_000)
+    }
+}
