@@ -242,6 +242,16 @@ mod tests {
         assert_eq!(refused, Err(HandshakeError::UnexpectedRecord));
     }
 
+    /// proto-spec 03-handshake: REPLY is sealed with the transcript, which holds its header; FINISH
+    /// with the transcript and its header.
+    #[test]
+    fn a_block_is_sealed_with_its_transcript_and_header() {
+        let (transcript, header) = (hash(&[b"before"]), [7; HEADER_BYTES]);
+        assert_eq!(sealed_with(Side::Responder, &transcript, &header), transcript.0);
+        let both = [&transcript.0[..], &header].concat();
+        assert_eq!(sealed_with(Side::Initiator, &transcript, &header), both);
+    }
+
     fn record(kind: RecordType, link: LinkId) -> Bytes {
         let mut record = begin(kind, link, 2_000);
         record.put_bytes(0, 2_000);

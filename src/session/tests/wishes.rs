@@ -1,7 +1,7 @@
 //! When a session asks for a seed, and what it makes of an exchange that nobody began.
 
 use super::rig::{Ends, at, carry, ends, events, forge, frame, open, seed, talk};
-use crate::limits::{REKEY_RETRY_TIME, REKEY_TIME};
+use crate::limits::{EPOCH_TIME, REKEY_RETRY_TIME, REKEY_TIME};
 use crate::session::Event;
 
 /// proto-spec [S-6]: time alone makes an initiator ask, and no responder.
@@ -42,6 +42,26 @@ fn an_exchange_under_way_asks_for_no_other() {
     assert_eq!(events(&mut ends.agent), [Event::Rekeyed]);
     ends.agent.request_rekey();
     assert_eq!(events(&mut ends.agent), [Event::WantsSeed]);
+}
+
+/// A responder may ask, but after an exchange not before an epoch's time has passed.
+#[test]
+fn a_request_is_heard_once_an_epochs_time_has_passed() {
+    let mut ends = ends();
+    let asks = |ends: &mut Ends, seconds| {
+        ends.backend.request_rekey();
+        carry(&mut ends.backend, &mut ends.agent, at(seconds));
+        events(&mut ends.agent)
+    };
+    assert_eq!(asks(&mut ends, 1), [Event::WantsSeed], "there was none before");
+    ends.agent.provide_seed(at(1), &seed(41));
+    talk(&mut ends, at(1));
+    ends.backend.provide_seed(at(1), &seed(42));
+    talk(&mut ends, at(1));
+    assert_eq!(events(&mut ends.agent), [Event::Rekeyed]);
+    let passed = 1 + EPOCH_TIME.as_secs();
+    assert_eq!(asks(&mut ends, passed - 1), []);
+    assert_eq!(asks(&mut ends, passed), [Event::WantsSeed]);
 }
 
 /// A REKEY that waits for its answer is said again at the moment named, not before.
