@@ -77,6 +77,13 @@ fn an_unanswered_rekey_is_said_again_in_time() {
     ends.agent.handle_timeout(due);
     assert!(ends.agent.has_transmit());
     assert_eq!(ends.agent.poll_timeout(), Some(due.after(REKEY_RETRY_TIME)));
+    // It came before, and waits for its seed; the responder asks for one seed, and answers once.
+    assert_eq!(carry(&mut ends.agent, &mut ends.backend, due), 1);
+    assert_eq!(events(&mut ends.backend), [Event::WantsSeed]);
+    ends.backend.provide_seed(due, &seed(42));
+    talk(&mut ends, due);
+    assert_eq!(events(&mut ends.backend), [Event::Rekeyed]);
+    assert_eq!(events(&mut ends.agent), [Event::Rekeyed]);
 }
 
 /// Whatever it holds: an initiator that awaits nothing does not look.
