@@ -309,7 +309,10 @@ impl fmt::Debug for ChainBook {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::session::tests::rig::identity;
 
     fn step(peer: u32, newest: u8) -> Succession {
         let mut bytes = [newest; 32];
@@ -361,13 +364,122 @@ mod tests {
         assert_eq!(book.len(), 1);
     }
 
+    /// What is stored is read back; other bytes are no chain.
+    #[test]
+    fn a_stored_chain_has_a_version_a_peer_an_expiry_and_one_or_two_secrets() {
+        let now = UnixTime::from_secs(1_000);
+        let peer = identity(1).public_key().clone();
+        let before = Secret::new([6; 32]);
+        for (before, secrets) in [(None, 1), (Some(&before), 2)] {
+            let chain = InitiatorChain::extended(&peer, Secret::new([5; 32]), before, now);
+            let bytes = chain.to_bytes();
+            let expires = now.after(CHAIN_LIFE).as_secs().to_be_bytes();
+            let front = [&[1][..], peer.as_bytes(), &expires].concat();
+            let secrets = &[[5; 32], [6; 32]].concat()[..32 * secrets];
+            assert_eq!(bytes[..], [&front[..], secrets].concat());
+            assert_eq!(InitiatorChain::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+            for other in [
+                [&[2], &bytes[1..]].concat(),
+                [&bytes[..], &[0]].concat(),
+                [&front[..], &[5; 96]].concat(),
+                front.clone(),
+            ] {
+                assert!(InitiatorChain::from_bytes(&other).is_err(), "{} bytes", other.len());
+            }
+        }
+    }
+
+    /// proto-spec [C-13].
+    #[test]
+    fn a_chain_is_offered_until_it_expires_and_still_names_its_peer() {
+        let now = UnixTime::from_secs(1_000);
+        let peer = identity(1).public_key().clone();
+        let chain = InitiatorChain::extended(&peer, Secret::new([5; 32]), None, now);
+        assert_eq!(chain.peer(), peer.fingerprint());
+        let (last, after) = (now.after(CHAIN_LIFE), now.after(CHAIN_LIFE + Duration::from_secs(1)));
+        for (at, offers) in [(now, 1), (last, 1), (after, 0)] {
+            assert_eq!(chain.duplicate().offers(at).len(), offers, "{at:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_that_is_forgotten_was_there_before() {
+        let mut book = ChainBook::new();
+        let peer = identity(1).public_key().clone();
+        assert!(book.is_empty() && !book.forget(&peer));
+        let newest = Secret::new([5; 32]);
+        let step = Succession { peer: peer.to_bytes(), newest, resumed: None };
+        book.advance(step, Continuity::Prefer, UnixTime::from_secs(1_000)).unwrap();
+        assert!(!book.is_empty());
+        assert!(book.forget(&peer) && book.is_empty());
+        assert_eq!((book.by_expiry.len(), book.by_rid.len()), (0, 0));
+    }
+
+    /// proto-spec [C-7]: of two handshakes on one chain, the second finds it moved.
+    #[test]
+    fn a_chain_that_moved_since_it_was_found_is_superseded() {
+        let mut book = ChainBook::new();
+        let now = UnixTime::from_secs(1_000);
+        let secret = |newest| Secret::new([newest; 32]);
+        let fresh =
+            |peer, newest| Succession { peer: [peer; 32], newest: secret(newest), resumed: None };
+        let first = book.advance(fresh(7, 1), Continuity::Prefer, now).unwrap();
+        let resuming = |newest| {
+            let resumed = Some(Resumed { generation: first, secret: secret(1) });
+            Succession { resumed, ..fresh(7, newest) }
+        };
+        assert_eq!(book.advance(resuming(2), Continuity::Require, now), Ok(first.next()));
+        let late = book.advance(resuming(3), Continuity::Require, now);
+        assert_eq!(late, Err(HandshakeError::Superseded));
+        // A first contact overwrites; only a policy forbids it.
+        let overwritten = book.advance(fresh(7, 4), Continuity::Prefer, now);
+        assert_eq!(overwritten, Ok(first.next().next()));
+        let refused = book.advance(fresh(7, 5), Continuity::Require, now);
+        assert_eq!(refused, Err(HandshakeError::ResumeUnknown));
+        assert!(book.advance(fresh(8, 1), Continuity::Require, now).is_ok());
+    }
+
+    /// proto-spec [C-9], [C-10].
+    #[test]
+    fn the_chain_before_serves_until_its_successor_is_confirmed() {
+        let now = UnixTime::from_secs(1_000);
+        let peer = identity(1).public_key().clone();
+        for confirmed in [false, true] {
+            let mut book = ChainBook::new();
+            let secret = |newest| Secret::new([newest; 32]);
+            let step = |newest, resumed| Succession {
+                peer: peer.to_bytes(),
+                newest: secret(newest),
+                resumed,
+            };
+            let mut generation = book.advance(step(1, None), Continuity::Prefer, now).unwrap();
+            let resumed = Some(Resumed { generation, secret: secret(1) });
+            generation = book.advance(step(2, resumed), Continuity::Prefer, now).unwrap();
+            if confirmed {
+                book.confirm(&peer, generation);
+            }
+            let resumed = Some(Resumed { generation, secret: secret(1) });
+            let again = book.advance(step(3, resumed), Continuity::Prefer, now);
+            let expected = match confirmed {
+                true => Err(HandshakeError::ResumeForked),
+                false => Ok(generation.next()),
+            };
+            assert_eq!(again, expected);
+            let resumed = Some(Resumed { generation, secret: secret(2) });
+            let current = book.advance(step(4, resumed), Continuity::Prefer, now);
+            let expected = match confirmed {
+                true => Ok(generation.next()),
+                false => Err(HandshakeError::Superseded),
+            };
+            assert_eq!(current, expected);
+        }
+    }
+
     #[test]
     fn confirming_an_old_generation_changes_nothing() {
         let mut book = ChainBook::new();
         let now = UnixTime::from_secs(1_000);
-        let key = crate::crypto::Identity::from_seed(crate::crypto::Seed::dangerous_reproducible(
-            [1; 32],
-        ));
+        let key = identity(1);
         let peer = key.public_key();
         let step = |newest| Succession {
             peer: peer.to_bytes(),

@@ -268,3 +268,43 @@ impl std::fmt::Debug for Config {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::rig::{agent_config, backend_config, identity};
+
+    /// A backend's own fingerprint is one of the four.
+    #[test]
+    fn four_knocks_are_checked_and_a_fifth_is_refused() {
+        let knock = |number| Knock::secret(&[number; 32]);
+        let three = [1, 2, 3].map(knock).into_iter();
+        let config =
+            three.fold(backend_config(), |config, knock| config.with_knock(knock).unwrap());
+        assert_eq!(config.knocks.len() + config.own_knocks.len(), KNOCK_KEYS);
+        let own = Knock::fingerprint(&identity(2).public_key().fingerprint());
+        for accepted in [own, knock(1), knock(2), knock(3)] {
+            assert!(config.accepts_knock(&knocked(&accepted)));
+        }
+        assert!(!config.accepts_knock(&knocked(&knock(4))));
+        assert!(!config.accepts_knock(&[0; 15]), "too short for a knock");
+        assert_eq!(config.with_knock(knock(4)).err(), Some(ConfigError::TooManyKnocks));
+    }
+
+    #[test]
+    fn a_record_size_outside_the_protocols_is_refused() {
+        for bytes in [RECORD_BYTES_MIN, RECORD_BYTES, RECORD_BYTES_MAX] {
+            let config = agent_config().with_record_bytes(bytes).unwrap();
+            assert_eq!(usize::from(config.record_bytes), bytes);
+        }
+        for bytes in [0, RECORD_BYTES_MIN - 1, RECORD_BYTES_MAX + 1, usize::MAX] {
+            let refused = agent_config().with_record_bytes(bytes).err();
+            assert_eq!(refused, Some(ConfigError::RecordBytes), "{bytes}");
+        }
+    }
+
+    /// What stands before a knock, and the knock.
+    fn knocked(knock: &Knock) -> Vec<u8> {
+        [&b"hello"[..], &knock.of(b"hello")].concat()
+    }
+}

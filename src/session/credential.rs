@@ -373,5 +373,110 @@ fn encode_labels(labels: &[(String, String)]) -> Result<BytesMut, CredentialErro
         put_lv8(&mut out, key.as_bytes());
         put_lv8(&mut out, value.as_bytes());
     }
-    if out.len() > CREDENTIAL_BYTES { Err(CredentialError::TooLong) } else { Ok(out) }
+    if out.len() >= CREDENTIAL_BYTES { Err(CredentialError::TooLong) } else { Ok(out) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::rig::{identity, realm, seed};
+
+    #[test]
+    fn roles_allow_what_they_name_and_lie_within_what_holds_them() {
+        let [agent, backend, both] = [Roles::AGENT, Roles::BACKEND, Roles::BOTH];
+        for (roles, allowed) in
+            [(agent, [true, false]), (backend, [false, true]), (both, [true; 2])]
+        {
+            assert_eq!([Role::Agent, Role::Backend].map(|role| roles.allow(role)), allowed);
+        }
+        for (inner, within) in [
+            (agent, [true, false, true]),
+            (backend, [false, true, true]),
+            (both, [false, false, true]),
+        ] {
+            assert_eq!([agent, backend, both].map(|outer| inner.within(outer)), within);
+        }
+    }
+
+    #[test]
+    fn a_credential_says_what_its_issuer_wrote() {
+        let root = Issuer::new(identity(9), realm());
+        let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let asked = terms(vec![label("site", "b"), label("rack", "4")]);
+        let issued = root.issue(identity(1).public_key(), &asked, &seed(5)).unwrap();
+        assert_eq!(issued.serial(), *seed(5).draw("serial"));
+        assert_eq!(issued.labels(), [label("rack", "4"), label("site", "b")], "sorted");
+        assert_eq!((issued.roles(), issued.key()), (Roles::AGENT, identity(1).public_key()));
+        assert_eq!((issued.not_before(), issued.not_after()), (asked.not_before, asked.not_after));
+        assert_eq!((issued.subject(), issued.realm()), (&asked.subject, &realm()));
+        let read = Credential::decode(issued.as_bytes()).unwrap();
+        assert_eq!(read.as_bytes(), issued.as_bytes());
+        assert_eq!(format!("{read:?}"), format!("Credential(agent in test, {:?})", issued.key()));
+    }
+
+    /// proto-spec [H-17].
+    #[test]
+    fn a_credential_is_verified_by_its_issuer_only() {
+        let [root, other] = [9, 8].map(|number| Issuer::new(identity(number), realm()));
+        let issued = root.issue(identity(1).public_key(), &terms(vec![]), &seed(5)).unwrap();
+        assert_eq!(issued.verify_by(root.public_key()), Ok(()));
+        assert_eq!(issued.verify_by(other.public_key()), Err(Refusal::BadSignature));
+        assert!(issued.names_issuer(root.public_key()));
+        assert!(!issued.names_issuer(other.public_key()));
+        assert_eq!(issued.kind(), CredentialKind::Leaf);
+        let delegated = root.delegate(identity(1).public_key(), &terms(vec![]), &seed(5)).unwrap();
+        assert_eq!(delegated.kind(), CredentialKind::Issuer);
+    }
+
+    /// Two KiB in all, and 255 bytes for each half of a label.
+    #[test]
+    fn a_credential_is_as_long_as_its_bound_and_no_longer() {
+        let root = Issuer::new(identity(9), realm());
+        let issue = |labels| root.issue(identity(1).public_key(), &terms(labels), &seed(5));
+        let bytes = |labels| issue(labels).map(|issued| issued.as_bytes().len());
+        let label = |number: u8, length: usize| (format!("{number}"), "x".repeat(length));
+        // Each label takes two bytes for lengths, and one for its key.
+        let full = |last: usize| (0..7).map(|n| label(n, 240)).chain([label(7, last)]).collect();
+        let rest = CREDENTIAL_BYTES - bytes(full(0)).unwrap();
+        assert!(rest <= 254, "the last label is short enough to be one");
+        assert_eq!(bytes(full(rest)), Ok(CREDENTIAL_BYTES));
+        assert_eq!(bytes(full(rest + 1)), Err(CredentialError::TooLong));
+        // Longer than any length field could say.
+        let endless = (0..=u8::MAX).map(|number| label(number, 255)).chain([label(0, 255)]);
+        let endless: Vec<_> = endless.collect();
+        assert!(endless.len() * 256 > usize::from(u16::MAX));
+        assert_eq!(bytes(endless), Err(CredentialError::TooLong));
+        for length in [255, 256] {
+            let expected = if length == 255 { None } else { Some(CredentialError::TooLong) };
+            let long = "x".repeat(length);
+            assert_eq!(issue(vec![(long.clone(), "v".to_owned())]).err(), expected);
+            assert_eq!(issue(vec![("k".to_owned(), long)]).err(), expected);
+        }
+        let longer = [0; CREDENTIAL_BYTES + 1];
+        assert_eq!(Credential::decode(&longer).err(), Some(CredentialError::TooLong));
+    }
+
+    /// proto-spec [H-24].
+    #[test]
+    fn a_request_serves_one_nonce_and_only_as_it_was_signed() {
+        let request = Enrolment::request(&identity(1), &terms(vec![]).subject, [4; 32]);
+        let asked = Enrolment::verify(&request, &[4; 32]).unwrap();
+        assert_eq!(asked.key(), identity(1).public_key());
+        assert_eq!(asked.subject().as_str(), "agent");
+        let no_proof = Some(CredentialError::ProofOfPossession);
+        assert_eq!(Enrolment::verify(&request, &[5; 32]).err(), no_proof);
+        let mut forged = request.to_vec();
+        *forged.last_mut().unwrap() ^= 1;
+        assert_eq!(Enrolment::verify(&forged, &[4; 32]).err(), no_proof);
+    }
+
+    fn terms(labels: Vec<(String, String)>) -> Terms {
+        Terms {
+            subject: PeerId::new("agent").unwrap(),
+            roles: Roles::AGENT,
+            not_before: UnixTime::from_secs(1_000),
+            not_after: UnixTime::from_secs(2_000),
+            labels,
+        }
+    }
 }

@@ -320,6 +320,9 @@ pub enum RekeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::HEADER_BYTES;
+
+    const LINK: LinkId = LinkId([7; 8]);
 
     /// proto-spec [H-31]: what is not proven, a REJECT with a terminal code above all, keeps nobody
     /// from trying again.
@@ -381,5 +384,45 @@ mod tests {
         ] {
             assert!(!error.is_retryable(), "{error:?}");
         }
+    }
+
+    /// Who may be no initiator at all hears nothing, and a responder nothing of what an initiator
+    /// failed at.
+    #[test]
+    fn what_never_knocked_rightly_is_met_with_silence() {
+        let (code, retry_after) = (CloseCode::Busy, Duration::ZERO);
+        for silent in [
+            HandshakeError::BadKnock,
+            HandshakeError::Header(HeaderError::TooShort),
+            HandshakeError::UnknownLink,
+            HandshakeError::TimedOut,
+            HandshakeError::MalformedRetry,
+            HandshakeError::Rejected { code, retry_after },
+        ] {
+            assert_eq!(silent.rejection(LINK), None, "{silent}");
+        }
+    }
+
+    /// proto-spec [H-30]: one refusal for every cause but want of room.
+    #[test]
+    fn a_refusal_does_not_tell_its_cause() {
+        let refused = Reject { code: CloseCode::Refused, retry_after_ms: 0 };
+        for told in [
+            HandshakeError::Decrypt,
+            HandshakeError::NoCommonSuite,
+            HandshakeError::ResumeForked,
+            HandshakeError::Refused(Refusal::Expired),
+        ] {
+            assert_eq!(said(told), refused, "{told}");
+        }
+        let busy = Reject { code: CloseCode::Busy, retry_after_ms: 1_000 };
+        assert_eq!(said(HandshakeError::Busy), busy);
+    }
+
+    fn said(error: HandshakeError) -> Reject {
+        let record = error.rejection(LINK).unwrap();
+        let header = Header::of_record(&record).unwrap();
+        assert_eq!((header.kind, header.link), (RecordType::Reject, LINK));
+        Reject::decode(&record[HEADER_BYTES..]).unwrap()
     }
 }

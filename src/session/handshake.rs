@@ -137,7 +137,7 @@ pub(super) fn sealed_bytes(side: Side, config: &Config) -> usize {
         Side::Initiator => 32,
         Side::Responder => 0,
     };
-    let params = 2 + 2 + 2;
+    let params = 3 * 2; // one, of two bytes: type, length, value
     2 + config.claim.len() + audience + 2 + params + AFTER_BLOCK + TAG_BYTES
 }
 
@@ -210,4 +210,51 @@ pub(super) fn addressed(record: &[u8], link: LinkId) -> Result<Header, Handshake
 pub(super) fn done(record: BytesMut, body_bytes: usize) -> Bytes {
     assert!(record.len() == HEADER_BYTES + body_bytes, "a header says how long its body is");
     record.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: LinkId = LinkId([1; 8]);
+    const OTHER: LinkId = LinkId([3; 8]);
+
+    /// proto-spec 02-records: a HELLO is for no link, anything else for the one it names.
+    #[test]
+    fn a_record_is_for_the_link_in_its_header() {
+        let unknown = Err(HandshakeError::UnknownLink);
+        for (kind, link, expected, verdict) in [
+            (RecordType::Hello, LinkId::NONE, LinkId::NONE, Ok(())),
+            (RecordType::Hello, LinkId::NONE, OURS, Ok(())),
+            (RecordType::Hello, OURS, OURS, unknown),
+            (RecordType::Reply, OURS, OURS, Ok(())),
+            (RecordType::Reply, OTHER, OURS, unknown),
+            (RecordType::Reply, LinkId::NONE, OURS, unknown),
+            (RecordType::Reply, LinkId::NONE, LinkId::NONE, unknown),
+            (RecordType::Reply, OURS, LinkId::NONE, unknown),
+        ] {
+            let heard = addressed(&record(kind, link), expected);
+            assert_eq!(heard.map(|_| ()), verdict, "{kind:?} for {link:?} at {expected:?}");
+        }
+        let reply = record(RecordType::Reply, OURS);
+        assert!(expect(&reply, RecordType::Reply, OURS).is_ok());
+        let refused = expect(&reply, RecordType::Finish, OURS);
+        assert_eq!(refused, Err(HandshakeError::UnexpectedRecord));
+    }
+
+    /// proto-spec 03-handshake: REPLY is sealed with the transcript, which holds its header; FINISH
+    /// with the transcript and its header.
+    #[test]
+    fn a_block_is_sealed_with_its_transcript_and_header() {
+        let (transcript, header) = (hash(&[b"before"]), [7; HEADER_BYTES]);
+        assert_eq!(sealed_with(Side::Responder, &transcript, &header), transcript.0);
+        let both = [&transcript.0[..], &header].concat();
+        assert_eq!(sealed_with(Side::Initiator, &transcript, &header), both);
+    }
+
+    fn record(kind: RecordType, link: LinkId) -> Bytes {
+        let mut record = begin(kind, link, 2_000);
+        record.put_bytes(0, 2_000);
+        done(record, 2_000)
+    }
 }

@@ -201,13 +201,13 @@ impl Initiator {
 
     fn encode_hello(&self, cookie: &[u8]) -> Bytes {
         let rids: Vec<_> = self.chain.offers.iter().map(|chain| Rid::of(chain).0).collect();
-        let grease = u16::from(self.grease & 0x70) + 0x0a;
+        let grease = u16::from_be_bytes([(self.grease & 0x70) + 0x0a; 2]);
         let mut extensions = BytesMut::new();
         if self.config.fallback {
             put_entry(&mut extensions, EXTENSION_FALLBACK, &[]);
         }
-        put_entry(&mut extensions, grease << 8 | grease, &[]);
-        let mut suites = vec![grease << 8 | grease];
+        put_entry(&mut extensions, grease, &[]);
+        let mut suites = vec![grease];
         suites.extend(self.config.suites.iter().map(|suite| suite.to_u16()));
         let fields = HelloFields {
             versions: &[0x1a | self.grease & 0x70, VERSION],

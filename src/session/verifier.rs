@@ -318,3 +318,186 @@ fn check(credential: &Credential, asked: &Asked<'_>) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::config::claim_of;
+    use crate::session::tests::rig::{identity, realm, seed};
+    use crate::session::{HandshakeError, Issuer, Roles, Terms};
+
+    const ROOT: u8 = 9;
+    const ISSUER: u8 = 8;
+    const AGENT: u8 = 1;
+
+    #[test]
+    fn one_pin_or_the_first_root_is_what_an_initiator_knocks_with() {
+        let [first, second] = [1, 2].map(|number| identity(number).public_key().clone());
+        let one = Pinned::one(name("a"), Role::Agent, first.fingerprint());
+        assert_eq!(one.anchor(), Some(Anchor::Key(first.fingerprint())));
+        assert_eq!(Arc::new(one.clone()).anchor(), one.anchor());
+        assert_eq!(one.and(name("b"), Role::Agent, second.fingerprint()).anchor(), None);
+        let roots = Roots::new(first.clone()).and(second);
+        assert_eq!(roots.anchor(), Some(Anchor::Root(first.fingerprint())));
+        assert_eq!(Nobody.anchor(), None, "unless it says so");
+    }
+
+    #[test]
+    fn a_shared_verifier_decides_as_the_one_inside() {
+        let claim = Claim::Key(identity(AGENT).public_key().clone());
+        let pins = Pinned::one(name("a"), Role::Agent, claim.key().fingerprint());
+        let admitted = Arc::new(pins.clone()).admit(&claim, &asked(&realm()));
+        assert_eq!(admitted, pins.admit(&claim, &asked(&realm())));
+        assert_eq!(admitted.map(|peer| peer.id), Ok(name("a")));
+        let refused = Arc::new(Nobody).admit(&claim, &asked(&realm()));
+        assert_eq!(refused, Err(Refusal::UnknownKey));
+    }
+
+    #[test]
+    fn an_identity_block_is_a_key_or_credentials() {
+        let leaf = issue(ROOT, AGENT, terms());
+        let read = Claim::decode(&claim_of(&Credentials::new(leaf))).unwrap();
+        assert_eq!(read.subject(), Some(&name("agent")));
+        assert_eq!(read.key(), identity(AGENT).public_key());
+        let key = [&[1][..], identity(AGENT).public_key().as_bytes()].concat();
+        let read = Claim::decode(&key).unwrap();
+        assert_eq!((read.subject(), read.key()), (None, identity(AGENT).public_key()));
+        let zero = Claim::decode(&[&[1][..], &[0; 32]].concat());
+        assert!(matches!(zero, Err(HandshakeError::Key(_))), "{zero:?}");
+        assert!(matches!(Claim::decode(&[]), Err(HandshakeError::Credential(_))));
+    }
+
+    #[test]
+    fn a_pin_admits_its_key_in_its_role() {
+        let key = identity(AGENT).public_key().clone();
+        let pins = Pinned::one(name("a"), Role::Agent, key.fingerprint());
+        let (bare, realm) = (Claim::Key(key.clone()), realm());
+        let peer = pins.admit(&bare, &asked(&realm)).unwrap();
+        assert_eq!((peer.id, peer.role, peer.key), (name("a"), Role::Agent, key));
+        assert_eq!((peer.not_after, peer.labels), (None, vec![]));
+        let as_backend = Asked { role: Role::Backend, ..asked(&realm) };
+        assert_eq!(pins.admit(&bare, &as_backend), Err(Refusal::WrongRole));
+        let stranger = Claim::Key(identity(3).public_key().clone());
+        assert_eq!(pins.admit(&stranger, &asked(&realm)), Err(Refusal::UnknownKey));
+        // What it presents besides has to hold too.
+        let peer = pins.admit(&claim(issue(ROOT, AGENT, terms()), None), &asked(&realm)).unwrap();
+        assert_eq!(peer.not_after, Some(terms().not_after));
+        let backend_only = issue(ROOT, AGENT, Terms { roles: Roles::BACKEND, ..terms() });
+        let refused = pins.admit(&claim(backend_only, None), &asked(&realm));
+        assert_eq!(refused, Err(Refusal::WrongRole));
+    }
+
+    /// proto-spec [H-18], [H-19], [H-20]: validity with five minutes for the clocks, realm and role.
+    #[test]
+    fn a_root_admits_where_and_while_its_credential_says() {
+        let roots = Roots::new(identity(ROOT).public_key().clone());
+        let (realm, other) = (realm(), Realm::new("other").unwrap());
+        let leaf = claim(issue(ROOT, AGENT, terms()), None);
+        let at = |seconds| Asked { now: UnixTime::from_secs(seconds), ..asked(&realm) };
+        let admits = |asked: Asked<'_>| roots.admit(&leaf, &asked).map(|peer| peer.not_after);
+        let (ok, skew) = (Ok(Some(terms().not_after)), CLOCK_SKEW.as_secs());
+        assert_eq!(admits(at(10_000 - skew)), ok);
+        assert_eq!(admits(at(10_000 - skew - 1)), Err(Refusal::NotYetValid));
+        assert_eq!(admits(at(20_000 + skew)), ok);
+        assert_eq!(admits(at(20_000 + skew + 1)), Err(Refusal::Expired));
+        assert_eq!(admits(Asked { realm: &other, ..at(10_000) }), Err(Refusal::WrongRealm));
+        assert_eq!(admits(Asked { role: Role::Backend, ..at(10_000) }), Err(Refusal::WrongRole));
+        let bare = Claim::Key(identity(AGENT).public_key().clone());
+        assert_eq!(roots.admit(&bare, &at(10_000)), Err(Refusal::NoCredential));
+        for stranger in [3, ISSUER] {
+            let leaf = claim(issue(stranger, AGENT, terms()), None);
+            assert_eq!(roots.admit(&leaf, &at(10_000)), Err(Refusal::UnknownIssuer));
+        }
+    }
+
+    /// proto-spec [H-17], [H-19].
+    #[test]
+    fn a_chain_is_a_leaf_below_an_issuer_below_a_root() {
+        let roots = Roots::new(identity(ROOT).public_key().clone());
+        let realm = realm();
+        let admits = |leaf: &Credential, issuer: &Credential| {
+            let admitted = roots.admit(&claim(leaf.clone(), Some(issuer.clone())), &asked(&realm));
+            admitted.map(|peer| peer.not_after)
+        };
+        let leaf = issue(ISSUER, AGENT, terms());
+        let sooner = UnixTime::from_secs(15_000);
+        for (issuers, expected) in
+            [(terms(), terms().not_after), (Terms { not_after: sooner, ..terms() }, sooner)]
+        {
+            let issuer = delegate(ROOT, ISSUER, issuers);
+            assert_eq!(admits(&leaf, &issuer), Ok(Some(expected)), "the shorter of the two");
+        }
+        let issuer = delegate(ROOT, ISSUER, terms());
+        assert_eq!(admits(&leaf, &issue(ROOT, ISSUER, terms())), Err(Refusal::WrongKind));
+        let below = delegate(ISSUER, AGENT, terms());
+        assert_eq!(admits(&below, &issuer), Err(Refusal::WrongKind));
+        let direct = claim(delegate(ROOT, AGENT, terms()), None);
+        assert_eq!(roots.admit(&direct, &asked(&realm)), Err(Refusal::WrongKind));
+        assert_eq!(admits(&issue(ROOT, AGENT, terms()), &issuer), Err(Refusal::UnknownIssuer));
+        let both = issue(ISSUER, AGENT, Terms { roles: Roles::BOTH, ..terms() });
+        assert_eq!(admits(&both, &issuer), Err(Refusal::WrongRole), "more than the issuer may");
+        let past = Terms { not_after: UnixTime::from_secs(10_001), ..terms() };
+        assert_eq!(admits(&leaf, &delegate(ROOT, ISSUER, past)), Err(Refusal::Expired));
+    }
+
+    /// proto-spec [H-22]: either of serial and key is enough, at either place of a chain.
+    #[test]
+    fn what_is_on_a_deny_list_is_refused() {
+        let (leaf, issuer) = (issue(ISSUER, AGENT, terms()), delegate(ROOT, ISSUER, terms()));
+        let realm = realm();
+        let roots = || Roots::new(identity(ROOT).public_key().clone());
+        let presented = claim(leaf.clone(), Some(issuer.clone()));
+        assert!(roots().revoking_serial([7; 16]).admit(&presented, &asked(&realm)).is_ok());
+        for revoked in [&leaf, &issuer] {
+            let by_serial = roots().revoking_serial(revoked.serial());
+            let by_key = roots().revoking_key(revoked.key().fingerprint());
+            for roots in [by_serial, by_key] {
+                assert_eq!(roots.admit(&presented, &asked(&realm)), Err(Refusal::Revoked));
+            }
+        }
+    }
+
+    struct Nobody;
+
+    impl Verifier for Nobody {
+        fn admit(&self, _: &Claim, _: &Asked<'_>) -> Result<Peer, Refusal> {
+            Err(Refusal::UnknownKey)
+        }
+    }
+
+    fn name(name: &str) -> PeerId {
+        PeerId::new(name).unwrap()
+    }
+
+    fn asked(realm: &Realm) -> Asked<'_> {
+        Asked { realm, role: Role::Agent, now: UnixTime::from_secs(15_000) }
+    }
+
+    fn claim(leaf: Credential, issuer: Option<Credential>) -> Claim {
+        Claim::Credentials(Box::new(Credentials { leaf, issuer }))
+    }
+
+    /// Valid from 10 000 to 20 000.
+    fn terms() -> Terms {
+        Terms {
+            subject: name("agent"),
+            roles: Roles::AGENT,
+            not_before: UnixTime::from_secs(10_000),
+            not_after: UnixTime::from_secs(10_000).after(Duration::from_secs(10_000)),
+            labels: Vec::new(),
+        }
+    }
+
+    fn issue(by: u8, key: u8, terms: Terms) -> Credential {
+        let issuer = Issuer::new(identity(by), realm());
+        issuer.issue(identity(key).public_key(), &terms, &seed(5)).unwrap()
+    }
+
+    fn delegate(by: u8, key: u8, terms: Terms) -> Credential {
+        let issuer = Issuer::new(identity(by), realm());
+        issuer.delegate(identity(key).public_key(), &terms, &seed(6)).unwrap()
+    }
+}

@@ -6,12 +6,13 @@ use bytes::{BufMut, BytesMut};
 
 use super::rig::{
     Ends, assert_ends, at, ends, ends_of, events, forge, frame, identity, open, realm, seed,
-    settled, start,
+    settled, start, transmit,
 };
 use crate::crypto::{Context, Identity, hash};
 use crate::ids::{PeerId, Realm, Role};
 use crate::limits::CREDENTIAL_LIFE;
 use crate::session::config::claim_of;
+use crate::session::control::SMALL_FRAMES_BYTES;
 use crate::session::sealed::Session;
 use crate::session::{
     CloseCode, Config, Credential, Credentials, Event, Issuer, OpenError, Pinned, RefreshError,
@@ -129,6 +130,30 @@ fn a_credential_too_large_for_the_peer_is_refused_here() {
     let refused = ends.agent.refresh(&Credentials::new(credential));
     assert!(matches!(refused, Err(RefreshError::TooLarge(_, 2_048))), "{refused:?}");
     assert!(super::rig::transmit(&mut ends.agent, at(0)).is_none());
+}
+
+/// To the byte: room is kept for everything small that a session can have to say, so a credential that
+/// is taken at all goes in one record beside all of it.
+#[test]
+fn a_credential_that_fits_goes_beside_all_that_is_small() {
+    let mut ends = vouched_for();
+    let credentials = Credentials::new(credential_of(1));
+    let needed = 4 + 2 + claim(&credentials.leaf).len() + 64 + SMALL_FRAMES_BYTES;
+    ends.agent.peer_record_bytes = needed - 1;
+    let refused = ends.agent.refresh(&credentials);
+    assert_eq!(refused, Err(RefreshError::TooLarge(needed, needed - 1)));
+    ends.agent.peer_record_bytes = needed;
+    ends.agent.refresh(&credentials).unwrap();
+    ends.agent.ping(1);
+    ends.agent.control.pong = Some(2);
+    ends.agent.control.announce = Some(0);
+    ends.agent.control.acknowledge = Some(0);
+    ends.agent.go_away(Duration::ZERO, Duration::ZERO);
+    let record = transmit(&mut ends.agent, at(0)).unwrap();
+    assert!(!ends.agent.has_transmit(), "nothing waits");
+    assert_eq!(open(&mut ends.backend, &record), Ok(vec![]));
+    let said = events(&mut ends.backend);
+    assert!(said.contains(&Event::CredentialRefreshed) && said.contains(&Event::Pong(2)));
 }
 
 fn assert_refused(ends: &mut Ends, frame: &[u8], cause: RefreshError) {
