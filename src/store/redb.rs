@@ -1,6 +1,6 @@
 //! A store in one file, with redb: every commit is a transaction that is synced before it returns.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -121,42 +121,79 @@ impl std::fmt::Debug for RedbStore {
 
 impl Place {
     fn open(&self) -> Result<Database, StoreError> {
-        let mut builder = Database::builder();
-        builder.set_cache_size(STORE_CACHE_BYTES);
-        let (fresh, database) = match self {
-            Self::File(path) => {
-                let (fresh, file) = file(path)?;
-                (fresh, builder.create_file(file))
-            }
+        match self {
+            Self::File(path) if is_there(path)? => existing(&mut existing_file(path)?),
+            Self::File(path) => make(path),
             #[cfg(test)]
-            Self::Faulty(disk) => (disk.is_empty(), builder.create_with_backend(disk.clone())),
-        };
-        let database = database.map_err(unopened)?;
-        check(&database, fresh)?;
-        Ok(database)
+            Self::Faulty(disk) => {
+                let is_new = disk.is_empty();
+                let database = builder().create_with_backend(disk.clone()).map_err(unopened)?;
+                if is_new {
+                    begin(&database).map_err(fault)?;
+                }
+                check(database)
+            }
+        }
     }
 }
 
-/// Opens the file, and says whether it holds nothing yet. A file with another beginning is foreign.
-fn file(path: &Path) -> Result<(bool, File), StoreError> {
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(STORE_CACHE_BYTES);
+    builder
+}
+
+/// Whether a file with something in it is there.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(file) => Ok(file.len() > 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(disk(error)),
+    }
+}
+
+fn existing_file(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new().read(true).write(true).open(path).map_err(disk)
+}
+
+/// Opens a store that is there. A file with another beginning is foreign.
+fn existing(file: &mut File) -> Result<Database, StoreError> {
+    let mut start = Vec::new();
+    let limit = MAGIC.len() as u64;
+    Read::by_ref(file).take(limit).read_to_end(&mut start).map_err(disk)?;
+    if start != MAGIC {
+        return Err(StoreError::Foreign);
+    }
+    let file = file.try_clone().map_err(disk)?;
+    check(builder().create_file(file).map_err(unopened)?)
+}
+
+/// Makes a store beside its place and moves it there whole, so that no end of the process leaves half
+/// of one.
+fn make(path: &Path) -> Result<Database, StoreError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(disk)?;
-    let mut start = Vec::new();
-    let limit = MAGIC.len() as u64;
-    Read::by_ref(&mut file).take(limit).read_to_end(&mut start).map_err(disk)?;
-    if !start.is_empty() && start != MAGIC {
-        return Err(StoreError::Foreign);
+    let file = options.open(beside).map_err(disk)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StoreError::Locked),
+        Err(TryLockError::Error(error)) => return Err(disk(error)),
     }
-    if start.is_empty() {
-        sync_folder(path)?;
-    }
-    Ok((start.is_empty(), file))
+    // What a process that ended here left.
+    file.set_len(0).map_err(disk)?;
+    let database = builder().create_file(file).map_err(unopened)?;
+    begin(&database).map_err(fault)?;
+    std::fs::rename(beside, path).map_err(disk)?;
+    sync_folder(path)?;
+    Ok(database)
 }
 
-/// A new file is there after a power cut only if its folder was synced.
+/// A new name is there after a power cut only if its folder was synced.
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if cfg!(unix) {
@@ -165,14 +202,11 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes the version into a fresh file; elsewhere it must stand there.
-fn check(database: &Database, fresh: bool) -> Result<(), StoreError> {
-    let version = version(database).map_err(fault)?;
-    match version {
-        Some(VERSION) => Ok(()),
+/// The database, if it is of this crate and this version.
+fn check(database: Database) -> Result<Database, StoreError> {
+    match version(&database).map_err(fault)? {
+        Some(VERSION) => Ok(database),
         Some(newer) => Err(StoreError::Newer(newer)),
-        // A process that ended before its first commit left a database without any table.
-        None if fresh || is_bare(database).map_err(fault)? => begin(database).map_err(fault),
         None => Err(StoreError::Foreign),
     }
 }
@@ -183,10 +217,6 @@ fn version(database: &Database) -> Result<Option<u32>, redb::Error> {
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn is_bare(database: &Database) -> Result<bool, redb::Error> {
-    Ok(database.begin_read()?.list_tables()?.next().is_none())
 }
 
 fn begin(database: &Database) -> Result<(), redb::Error> {

@@ -60,6 +60,23 @@ fn a_foreign_file_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_store_that_was_never_finished_is_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    std::fs::write(&path, []).unwrap();
+    std::fs::write(folder.path().join("store.new"), [0; 10_000]).unwrap();
+
+    let mut store = RedbStore::open(&path).unwrap();
+
+    store.commit(&[put(1, b"one")]).unwrap();
+    drop(store);
+    let names: Vec<_> =
+        folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["store"]);
+    assert_eq!(RedbStore::open(&path).unwrap().load().unwrap().len(), 1);
+}
+
+#[test]
 fn a_database_of_someone_else_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("theirs");
@@ -102,7 +119,8 @@ fn a_full_disk_keeps_nothing_of_the_batch_and_all_before_it() {
     let disk = Disk::default();
     let mut store = on(&disk).unwrap();
     store.commit(&[put(1, b"kept")]).unwrap();
-    disk.state().capacity = Some(disk.state().now.len());
+    let length = disk.state().now.len();
+    disk.state().capacity = Some(length);
 
     let batch = [put(2, &[7; 8_000_000]), put(3, b"small")];
     assert!(matches!(store.commit(&batch), Err(StoreError::Full(_))));
@@ -134,14 +152,14 @@ fn a_disk_that_fails_once_is_used_again_with_what_was_committed() {
 #[test]
 fn a_power_cut_at_any_write_loses_no_commit() {
     let writes = {
-        let disk = Disk::default();
+        let disk = Disk::with_store();
         story(&disk, &mut Vec::new());
         disk.state().writes
     };
     assert!(writes > 3 * COMMITS, "{writes} writes are no story");
     for cut in 0..writes {
         for torn in [Torn::Whole, Torn::Half, Torn::Missing, Torn::Unsynced] {
-            let disk = Disk::default();
+            let disk = Disk::with_store();
             disk.state().cut = Some((cut, torn));
             let mut committed = Vec::new();
             story(&disk, &mut committed);
@@ -215,7 +233,7 @@ enum Torn {
 
 /// A disk in memory.
 #[derive(Clone, Debug, Default)]
-pub struct Disk(Arc<Mutex<State>>);
+pub(super) struct Disk(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -231,8 +249,16 @@ struct State {
 }
 
 impl Disk {
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.state().now.is_empty()
+    }
+
+    /// A disk on which an empty store was made; its writes are counted from here.
+    fn with_store() -> Self {
+        let disk = Self::default();
+        drop(on(&disk).unwrap());
+        disk.state().writes = 0;
+        disk
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
