@@ -71,11 +71,11 @@ job_house() { # the floor table, no tokio below the runtime, the number of crate
     cargo test --locked -p waxwire --test house
 }
 
-job_unit() { # every test and doctest, the model, the fuzz corpora, the tests again with both providers
+job_unit() { # every test and doctest, the model, the fuzz corpora, the tests again with both providers and stores
     cargo test --locked -p waxwire
     cargo test --locked -p waxwire-model -- --nocapture
     cargo test --locked -p waxwire --no-default-features --features __fuzz --test corpus -- --nocapture
-    cargo test --locked -p waxwire --features aws-lc --lib --tests
+    cargo test --locked -p waxwire --features aws-lc,store-redb --lib --tests
 }
 
 job_features() { # each feature alone, all together, the fuzz targets and tests/ct compile without a warning

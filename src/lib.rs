@@ -57,6 +57,7 @@ mod priority;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod session;
+pub mod store;
 mod time;
 #[cfg(feature = "runtime")]
 pub mod transport;

@@ -128,6 +128,11 @@ pub const HANDLE_QUEUE: usize = 64;
 /// next.
 pub const ACK_RANGES: usize = 32;
 
+/// Bytes of the id in a stored row's key.
+pub const STORE_KEY_BYTES: usize = 255;
+/// Bytes that a store in a file caches. redb's own default is 1 GiB.
+pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+
 // channel
 /// Bytes of a channel name or pattern at most: what a length of one byte can say.
 pub const CHANNEL_NAME_BYTES: usize = 255;
