@@ -1,6 +1,11 @@
 //! Every compiled provider against published vectors, and both against each other. A provider is
 //! asked through the calls that the rest of the crate uses.
 
+#![cfg_attr(
+    feature = "aws-lc",
+    allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "fillers of a test")
+)]
+
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
