@@ -292,10 +292,17 @@ mod tests {
     }
 
     #[test]
+    fn a_knock_that_is_listed_twice_is_accepted() {
+        let knock = || Knock::secret(&[1; 32]);
+        let config = backend_config().with_knock(knock()).unwrap().with_knock(knock()).unwrap();
+        assert!(config.accepts_knock(&knocked(&knock())));
+    }
+
+    #[test]
     fn a_record_size_outside_the_protocols_is_refused() {
         for bytes in [RECORD_BYTES_MIN, RECORD_BYTES, RECORD_BYTES_MAX] {
             let config = agent_config().with_record_bytes(bytes).unwrap();
-            assert_eq!(usize::from(config.record_bytes), bytes);
+            assert_eq!(config.record_bytes(), bytes);
         }
         for bytes in [0, RECORD_BYTES_MIN - 1, RECORD_BYTES_MAX + 1, usize::MAX] {
             let refused = agent_config().with_record_bytes(bytes).err();
