@@ -77,7 +77,10 @@ fn secrets_are_gone_after_a_session() {
         move || {
             let here = 0_u8;
             to_test.send((classical_pair(), (&raw const here).addr())).unwrap();
-            drop(from_test.recv().unwrap());
+            let mut pair = from_test.recv().unwrap();
+            let mut record = sealed(&mut pair.agent, start().instant, b"leaves a key behind");
+            pair.backend.open(start().instant, &mut record).unwrap();
+            drop(pair);
             drop(support::identity(AGENT));
             turn.wait();
             turn.wait(); // searched
