@@ -104,7 +104,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Poll::Ready(Ok(Arrival::Record))
             }
             Message::Text(_) => Poll::Ready(Err(TransportError::NotBinary)),
-            Message::Close(_) => Poll::Ready(Ok(Arrival::End)),
+            Message::Close(_) => {
+                // tungstenite has queued the answer (RFC 6455, 5.5.1) and writes it as it is asked
+                // for more, of which there is none; who hears of the end drops the pipe. An answer
+                // that finds no room is not waited for.
+                let _ = Pin::new(&mut self.messages).poll_next(cx);
+                Poll::Ready(Ok(Arrival::End))
+            }
             // One control frame ends the poll, so that a flood of them shares the task. tungstenite
             // has queued the pong and forgets all but the last that did not fit.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
