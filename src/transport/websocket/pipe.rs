@@ -62,6 +62,12 @@ impl<S> WebSocket<S> {
         let (reading, closing) = (Reading::Open, Closing::Open);
         Self { messages, reading, closing, unflushed: 0, held: None, record_bytes, peer }
     }
+
+    /// What lies below the rule that a message is a record.
+    #[cfg(feature = "__fuzz")]
+    pub(crate) fn into_messages(self) -> WebSocketStream<S> {
+        self.messages
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
