@@ -6,6 +6,7 @@
 #
 # FUZZ_SECONDS=60 FUZZ_TARGETS="a b" FUZZ_SANITIZER=none|address   for `fuzz`
 # CHROMIUM=/path/of/chromium                                      for `browser`
+# PYTHON27=/path/of/python2.7                                     for `autobahn`
 # CT_SECONDS=24                                                   for `ct`
 # MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
 set -euo pipefail
@@ -88,6 +89,7 @@ job_features() { # each feature alone, all together, the fuzz targets and tests/
     # As the fuzz targets build it: with the mock cipher.
     cargo clippy --locked -p waxwire --lib --no-default-features --features __fuzz -- -D warnings --cfg fuzzing
     cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus -- -D warnings
+    cargo clippy --locked -p waxwire --features __fuzz --test autobahn -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
     [ "$(uname -m)" != x86_64 ] || cargo check --locked --manifest-path tests/ct/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
 }
@@ -150,6 +152,26 @@ job_browser() { # a page of another origin is refused by a real browser's WebSoc
         --origin "http://localhost:$page_port"
     clean_up
     trap - EXIT
+}
+
+job_autobahn() { # the Autobahn suite (RFC 6455) against the WebSocket transport, compared with tests/autobahn/expected.txt
+    local python folder=${CARGO_TARGET_DIR:-target}/autobahn
+    # A shim of pyenv has the name and need not have the version.
+    for python in "${PYTHON27:-}" python2.7 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7*/bin/python2.7 ''; do
+        [ -z "$python" ] || ! "$python" -m pip --version >/dev/null 2>&1 || break
+    done
+    if [ -z "$python" ]; then
+        [ -z "${CI:-}" ] || fail "autobahn needs Python 2.7 with pip"
+        say "NOT RUN: autobahn (needs Python 2.7 with pip: pyenv install 2.7.18, or PYTHON27=/path/of/python2.7)"
+        return
+    fi
+    if [ ! -d "$folder/suite/autobahntestsuite-25.10.1.dist-info" ]; then
+        rm -rf "$folder/suite"
+        "$python" -m pip install --quiet --target "$folder/suite" autobahntestsuite==25.10.1
+    fi
+    rm -rf "$folder/reports"
+    AUTOBAHN_PYTHON=$python AUTOBAHN_SUITE=$folder/suite AUTOBAHN_REPORTS=$folder/reports \
+        cargo test --locked -p waxwire --features __fuzz --test autobahn -- --ignored --nocapture
 }
 
 job_deny() { # advisories, licences, sources, banned features; offline, with ../shared/advisory-db

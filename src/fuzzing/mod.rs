@@ -1,5 +1,5 @@
-//! Bodies of the fuzz targets, and what `tests/ct` follows secrets through, behind the private feature
-//! `__fuzz`: no stability is promised.
+//! Bodies of the fuzz targets, what `tests/ct` follows secrets through, and what `tests/autobahn.rs`
+//! talks to, behind the private feature `__fuzz`: no stability is promised.
 //!
 //! Each target takes a fuzzer's bytes, builds its state anew, and asserts what must hold for any bytes.
 //! `fuzz/fuzz_targets` calls them under libFuzzer, where `cfg(fuzzing)` puts a mock cipher in place
@@ -14,6 +14,8 @@ mod handshake;
 mod input;
 mod layouts;
 mod live;
+#[cfg(feature = "websocket")]
+mod messages;
 mod parties;
 mod seeds;
 
@@ -29,4 +31,6 @@ pub use self::layouts::{
     credential, finish_block, frames, hello, record_header, reply, reply_block,
 };
 pub use self::live::session;
+#[cfg(feature = "websocket")]
+pub use self::messages::accept_messages;
 pub use self::seeds::{TARGETS, seeds};

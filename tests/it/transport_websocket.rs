@@ -166,6 +166,34 @@ async fn a_forged_close_ends_the_pipe_only() {
     assert_eq!(told([]).await, Ok(None));
 }
 
+/// RFC 6455, 5.5.1. Who hears of the end drops the pipe, so the answer is written by then.
+#[tokio::test]
+async fn a_close_is_answered_before_the_end_is_told() {
+    for (code, answer) in [
+        (&b""[..], &[FIN | CLOSE, 0][..]),
+        (b"\x03\xe8bye", &[FIN | CLOSE, 5, 3, 0xe8, b'b', b'y', b'e']),
+    ] {
+        let (script, mut pipe) = served(Then::Silence).await;
+        let upgraded = script.seen().written.len();
+        script.say([frame(FIN | CLOSE, code)]);
+        assert_eq!(receive(&mut pipe).await, Ok(None));
+        assert_eq!(script.seen().written[upgraded..], *answer);
+        close(&mut pipe).await.unwrap();
+        assert_eq!(script.seen().written[upgraded..], *answer, "answered twice");
+        assert!(script.seen().shut_down);
+    }
+}
+
+/// A peer that reads nothing cannot hold the end back.
+#[tokio::test]
+async fn an_answer_to_a_close_that_finds_no_room_is_not_waited_for() {
+    let (script, mut pipe) = served(Then::Silence).await;
+    script.accept_only(0);
+    script.say([frame(FIN | CLOSE, b""), frame(FIN | BINARY, &data(16, 1))]);
+    assert_eq!(receive(&mut pipe).await, Ok(None));
+    assert_eq!(receive(&mut pipe).await, Ok(None));
+}
+
 /// The end of the stream inside a message is the end of the pipe, and what had come of it is gone.
 #[tokio::test]
 async fn an_end_inside_a_message_delivers_nothing() {

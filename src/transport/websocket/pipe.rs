@@ -62,6 +62,12 @@ impl<S> WebSocket<S> {
         let (reading, closing) = (Reading::Open, Closing::Open);
         Self { messages, reading, closing, unflushed: 0, held: None, record_bytes, peer }
     }
+
+    /// What lies below the rule that a message is a record.
+    #[cfg(feature = "__fuzz")]
+    pub(crate) fn into_messages(self) -> WebSocketStream<S> {
+        self.messages
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -104,7 +110,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Poll::Ready(Ok(Arrival::Record))
             }
             Message::Text(_) => Poll::Ready(Err(TransportError::NotBinary)),
-            Message::Close(_) => Poll::Ready(Ok(Arrival::End)),
+            Message::Close(_) => {
+                // tungstenite has queued the answer (RFC 6455, 5.5.1) and writes it as it is asked
+                // for more, of which there is none; who hears of the end drops the pipe. An answer
+                // that finds no room is not waited for.
+                let _ = Pin::new(&mut self.messages).poll_next(cx);
+                Poll::Ready(Ok(Arrival::End))
+            }
             // One control frame ends the poll, so that a flood of them shares the task. tungstenite
             // has queued the pong and forgets all but the last that did not fit.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
