@@ -137,8 +137,14 @@ fn check(mut pair: Box<Pair>, needles: &[Needle]) -> Box<Pair> {
     drop(cipher);
 
     let alive = found(needles, &Place::NoStack);
-    for name in ["agent's key", "agent's traffic secret", "agent's nonce base", "exporter", "chain"]
-    {
+    for name in [
+        "agent's key",
+        "agent's traffic secret",
+        "agent's nonce base",
+        "exporter",
+        "chain",
+        "reset token",
+    ] {
         assert!(alive.iter().any(|found| found.starts_with(name)), "{name} not in {alive:?}");
     }
     pair
@@ -190,6 +196,7 @@ fn needles(binding: [u8; 32]) -> Vec<Needle> {
         Needle::new::<32>("exporter", expand(&master, "exp", &binding)),
         Needle::new::<32>("chain", expand(&master, "chain", &binding)),
         Needle::new::<32>("rekey secret", expand(&master, "derived", b"")),
+        Needle::new::<16>("reset token", expand(&seed(12), "reset token", b"")),
     ]
 }
 

@@ -125,7 +125,9 @@ impl<T: Transport> Connection<T> {
     /// [`ErrorKind::Closed`] if the session ended for another reason, [`ErrorKind::Detached`] if
     /// the transport ended without a word, [`ErrorKind::Tampered`] if someone on the path changed
     /// or moved a record, [`ErrorKind::Transport`] if the transport broke. After one of these, the
-    /// same again. An end that this side decided is reported when the peer was told, or after 5 s. [`ErrorKind::Entropy`] if fresh keys are due and the system gives none.
+    /// same again. An end that this side decided is reported when the peer was told, or after 5 s.
+    /// [`ErrorKind::Entropy`] if fresh keys are due and the system gives none; the conversation goes
+    /// on.
     ///
     /// # Cancel safety
     ///

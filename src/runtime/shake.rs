@@ -184,11 +184,18 @@ async fn respond_unbounded<T: Transport>(
     let greeting = loop {
         let hello = receive(&mut transport).await?;
         let read = Greeting::receive(Arc::clone(&door.config), &hello, clock.instant());
-        let link = Greeting::link_of(&hello);
+        let link = match &read {
+            // proto-spec [H-25]: behind a wrong knock nothing is read.
+            Err(HandshakeError::BadKnock) => LinkId::NONE,
+            _ => Greeting::link_of(&hello),
+        };
         let greeting = told(read, &mut transport, link).await?;
         let judged = locked(&door.gate).challenge(&greeting, source, Proven::Yes, clock.now());
+        let judged = match judged {
+            Ok(Some(_)) if retried => Err(HandshakeError::CookieInvalid),
+            judged => judged,
+        };
         match told(judged, &mut transport, link).await? {
-            Some(_) if retried => return Err(HandshakeError::CookieInvalid.into()),
             Some(retry) => send(&mut transport, retry).await?,
             None => break greeting,
         }

@@ -85,7 +85,8 @@ pub enum Verdict {
 /// one network takes more than a quarter of all places, and no one block more than half.
 ///
 /// Above half of all places, or where the transport proves no address, a HELLO must bring a cookie
-/// first. Memory: at most 16 384 prefixes, networks and blocks of about 100 bytes, 1.6 MB in all.
+/// first. Memory: at most 16 384 prefixes, networks and blocks of about 100 bytes, 1.6 MB in all; those
+/// of handshakes under way, three each at most, where [`GateLimits::half_open`] is above 5 461.
 #[derive(Debug)]
 pub struct Gate {
     cookies: CookieKey,

@@ -17,6 +17,8 @@ use crate::wire::{Block, List, put_entry, put_lv16};
 
 const NONCE: [u8; 12] = [0; 12];
 const PARAM_RECORD_BYTES: u16 = 0x0001;
+/// The extension of a HELLO that offers less than its sender prefers.
+pub(super) const EXTENSION_FALLBACK: u16 = 0x0001;
 const AFTER_BLOCK: usize = 64 + 32;
 
 /// A message being sealed: where its block goes, and what stands before it.

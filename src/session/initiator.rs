@@ -8,7 +8,9 @@ use bytes::{Bytes, BytesMut};
 use super::chain::{Continuity, InitiatorChain, Rid};
 use super::config::{Config, ConfigError};
 use super::error::HandshakeError;
-use super::handshake::{Opener, Sealer, addressed, begin, done, expect, header_of, sealed_bytes};
+use super::handshake::{
+    EXTENSION_FALLBACK, Opener, Sealer, addressed, begin, done, expect, header_of, sealed_bytes,
+};
 use super::keys::{Early, HandshakeKeys, transcript_start};
 use super::knock::Knock;
 use super::sealed::{Opening, Session};
@@ -21,8 +23,6 @@ use crate::time::{Instant, Now};
 use crate::wire::{
     HelloFields, HelloMarks, Malformed, RESUME_ENTRY_BYTES, Reject, Reply, Retry, put_entry,
 };
-
-const EXTENSION_FALLBACK: u16 = 0x0001;
 
 /// An initiator that said hello and waits for the answer.
 pub struct Initiator {

@@ -14,7 +14,7 @@ use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
 use crate::ids::LinkId;
 use crate::limits::FORGERIES;
 use crate::time::Instant;
-use crate::wire::{Frame, Frames, NoSession};
+use crate::wire::{Frame, Frames, NoSession, wipe_reset_token};
 
 /// The frames of a record that was opened; the session has acted on its own already.
 #[derive(Clone)]
@@ -156,15 +156,21 @@ impl Session {
         if moved == Moved::Rekeyed {
             self.finish_rekey(now);
         }
-        let (plaintext, _) = sealed.split_last_chunk::<TAG_BYTES>().unwrap_or((&[], &[0; 16]));
+        let length = sealed.len().saturating_sub(TAG_BYTES);
+        let plaintext = sealed.get_mut(..length).unwrap_or_default();
         self.rekey.count(now, plaintext.len());
         self.check_frames(&header, plaintext)?;
         if self.phase == Phase::Unconfirmed {
             self.phase = Phase::Open;
             self.events.push(Event::Confirmed);
         }
-        self.act_on_frames(now, plaintext)?;
-        Ok(Opened { plaintext })
+        let accepts = self.phase == Phase::Unaccepted;
+        let acted = self.act_on_frames(now, plaintext);
+        if accepts {
+            // The session keeps the token and erases it; the record is the caller's.
+            wipe_reset_token(plaintext);
+        }
+        acted.map(|()| Opened { plaintext })
     }
 
     fn count_forgery(&mut self) -> OpenError {

@@ -8,7 +8,9 @@ use bytes::{Bytes, BytesMut};
 use super::chain::{Candidate, ChainBook, Continuity, Resumed, Rid, Succession};
 use super::config::Config;
 use super::error::HandshakeError;
-use super::handshake::{Opener, Sealer, begin, done, expect, header_of, sealed_bytes};
+use super::handshake::{
+    EXTENSION_FALLBACK, Opener, Sealer, begin, done, expect, header_of, sealed_bytes,
+};
 use super::initiator::link_of;
 use super::keys::{Early, HandshakeKeys, SessionKeys, transcript_start};
 use super::sealed::{Opening, Session};
@@ -20,8 +22,6 @@ use crate::ids::{Generation, LinkId};
 use crate::limits::{EARLY_DATA_BYTES, HANDSHAKE_TIME};
 use crate::time::{Instant, Now};
 use crate::wire::{Hello, Malformed, Reply, Retry, encode_reply};
-
-const EXTENSION_FALLBACK: u16 = 0x0001;
 
 /// A HELLO whose knock is right and whose offer can be met. Nothing costly was done for it yet.
 pub struct Greeting {

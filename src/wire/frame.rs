@@ -1,6 +1,7 @@
 //! Frames inside a DATA record: `u8 type | u8 flags | u16 length | body`, one after another.
 
 use bytes::{BufMut, BytesMut};
+use zeroize::Zeroize;
 
 use super::close::CloseCode;
 use super::reader::{Malformed, Reader};
@@ -8,6 +9,8 @@ use super::writer::length16;
 
 /// Bytes in front of a frame's body.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
+/// Bytes of the body of an ACCEPT. The last sixteen are its reset token.
+const ACCEPT_BYTES: usize = 16 + 8 + 1 + 16;
 const CRITICAL: u8 = 0x80;
 const FLAG_ONE: u8 = 1;
 
@@ -242,6 +245,14 @@ fn accept<'a>(reader: &mut Reader<'a>) -> Result<Frame<'a>, Malformed> {
     Ok(Frame::Accept { session, generation, resumed, reset_token: reader.array()? })
 }
 
+/// Wipes the reset token of the ACCEPT that `plaintext` begins with.
+pub(crate) fn wipe_reset_token(plaintext: &mut [u8]) {
+    let accept = plaintext.get_mut(..FRAME_HEADER_BYTES + ACCEPT_BYTES).unwrap_or_default();
+    if let Some((_, token)) = accept.split_last_chunk_mut::<16>() {
+        token.zeroize();
+    }
+}
+
 /// Appends the header of a frame whose body of `length` bytes the caller appends next.
 pub(crate) fn begin_frame(out: &mut BytesMut, kind: FrameKind, flags: u8, length: usize) {
     let [l0, l1] = length16(length).to_be_bytes();
@@ -281,7 +292,7 @@ impl Frame<'_> {
                 out.put_u32(spread_ms);
             }
             Self::Accept { session, generation, resumed, reset_token } => {
-                begin_frame(out, FrameKind::Accept, 0, 41);
+                begin_frame(out, FrameKind::Accept, 0, ACCEPT_BYTES);
                 out.put_slice(&session);
                 out.put_u64(generation);
                 out.put_u8(u8::from(resumed));

@@ -28,6 +28,7 @@ pub(crate) use self::block::{Block, Claim, encode_claim};
 pub(crate) use self::credential::{CredentialKind, CredentialLayout, EnrolmentLayout};
 pub(crate) use self::frame::{
     FRAME_HEADER_BYTES, Frame, FrameKind, Frames, KeyUpdate, RekeyFrame, begin_frame,
+    wipe_reset_token,
 };
 pub(crate) use self::hello::{Hello, HelloFields, HelloMarks, RESUME_ENTRY_BYTES};
 pub(crate) use self::list::{List, put_entry};

@@ -3,14 +3,12 @@
 use waxwire::Now;
 use waxwire::session::{Answered, Greeting, Session};
 
-fn made<T: Default>() {}
-
 fn accept(answered: Answered, greeting: Greeting, now: Now) {
     let _ = answered.accept(Default::default(), now);
     let _ = greeting.accept(Default::default(), now);
 }
 
 fn main() {
-    made::<Session>();
+    let _ = Session::default();
     let _ = accept;
 }

@@ -112,6 +112,7 @@ async fn a_slow_upgrade_does_not_lengthen_the_handshake() {
     assert_eq!(begun.elapsed().as_secs(), HANDSHAKE_TIME.as_secs());
 }
 
+/// proto-spec: who asks again without the cookie is refused like everyone else.
 #[tokio::test(start_paused = true)]
 async fn one_connection_gets_one_retry() {
     let mut limits = GateLimits::default();
@@ -124,7 +125,7 @@ async fn one_connection_gets_one_retry() {
     }
     let refused = acceptor.reserve(Source::LOCAL).unwrap().accept(far).await.unwrap_err();
     assert_eq!(cause(&refused), HandshakeError::CookieInvalid);
-    assert_eq!(kinds(&mut near).await, [RETRY]);
+    assert_eq!(kinds(&mut near).await, [RETRY, REJECT]);
 }
 
 /// What is not taken by the application counts against the prefix it came from.
@@ -196,6 +197,7 @@ async fn a_clone_is_a_warning_in_the_log() {
 }
 
 const RETRY: u8 = 4;
+const REJECT: u8 = 7;
 const EXPIRED: ErrorKind =
     ErrorKind::Closed { code: CloseCode::CredentialExpired, retry_after: Duration::ZERO };
 

@@ -13,6 +13,8 @@ use crate::support::{
 };
 
 const STRANGER: u8 = 77;
+const SILENCE: ErrorKind =
+    ErrorKind::Closed { code: CloseCode::TimedOut, retry_after: std::time::Duration::ZERO };
 
 #[tokio::test]
 async fn what_is_sent_comes_back_over_a_websocket() {
@@ -391,7 +393,20 @@ async fn a_session_that_only_sends_ends_when_nothing_was_heard() {
     let (mut agent, _backend) = linked().await;
     tokio::time::advance(waxwire::limits::SESSION_IDLE_TIME).await;
     let ended = agent.send(b"anyone?").await.unwrap_err();
-    assert!(matches!(ended.kind(), ErrorKind::Closed { code: CloseCode::TimedOut, .. }));
+    assert_eq!(ended.kind(), SILENCE);
+}
+
+/// proto-spec: a peer that was silent, but reads, hears why it is over.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_was_silent_for_too_long_is_told() {
+    let (mut agent, mut backend) = linked().await;
+    tokio::time::advance(waxwire::limits::SESSION_IDLE_TIME / 2).await;
+    agent.send(b"anyone?").await.unwrap();
+    assert_eq!(backend.recv().await.unwrap().unwrap(), "anyone?");
+    tokio::time::advance(waxwire::limits::SESSION_IDLE_TIME / 2).await;
+    assert_eq!(agent.recv().await.unwrap_err().kind(), SILENCE);
+    drop(agent);
+    assert_eq!(backend.recv().await.unwrap_err().kind(), SILENCE);
 }
 
 /// proto-spec [C-4]: handshakes of one dialer go on from one another.

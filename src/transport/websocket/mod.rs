@@ -10,8 +10,8 @@
 //!   its offer is declined.
 //! - A client offers the subprotocol [`SUBPROTOCOL`] and a server that is offered it chooses it, for
 //!   proxies that sort by it. Neither insists: a server that chooses none will do.
-//! - Memory of one connection: 4 KiB to read, growing to one record while it arrives (what the session takes, 8 KiB at least); 16 KiB and one
-//!   record to write, pongs included.
+//! - Memory of one connection: 4 KiB to read, growing to one record while it arrives (what the
+//!   session takes, 8 KiB at least); 16 KiB and one record to write, pongs included.
 
 mod accept;
 mod dial;
