@@ -110,6 +110,7 @@ pub(super) fn is_unauthenticated(result: Result<(), OpenError>) -> bool {
             | Err(OpenError::Frame(_)
                 | OpenError::Credential(_)
                 | OpenError::BadSignatures
+                | OpenError::SignedTooOften
                 | OpenError::AeadLimit)
     )
 }

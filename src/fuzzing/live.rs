@@ -405,7 +405,12 @@ impl World {
             }
             (
                 Ok(())
-                | Err(OpenError::Frame(_) | OpenError::Credential(_) | OpenError::BadSignatures),
+                | Err(
+                    OpenError::Frame(_)
+                    | OpenError::Credential(_)
+                    | OpenError::BadSignatures
+                    | OpenError::SignedTooOften,
+                ),
                 Some(header),
             ) => {
                 assert_eq!(end.verdict(header.seq), None, "a position was opened again");

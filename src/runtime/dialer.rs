@@ -27,7 +27,9 @@ use crate::transport::{Transport, framed};
 /// ```
 ///
 /// Cheap to clone; clones share the chains, and shake hands one after the other, because two
-/// handshakes that continue one chain look like a cloned identity. The chains live in memory, at most
+/// handshakes that continue one chain look like a cloned identity. A backend that does not answer
+/// takes the others' turn for up to 5 s, so give each backend a dialer of its own where that matters.
+/// The chains live in memory, at most
 /// 64 of them, unless [`Dialer::with_chains`] says where else.
 #[derive(Clone)]
 pub struct Dialer {

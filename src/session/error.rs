@@ -234,6 +234,9 @@ pub enum OpenError {
     /// Authentic, but again a rekey that the peer did not sign, as often as a session puts up with.
     #[error("peer sent too many rekeys that it did not sign")]
     BadSignatures,
+    /// Authentic and perhaps right, but more signatures to check than any peer has need of.
+    #[error("peer sent too many signed frames in a minute")]
+    SignedTooOften,
     /// The peer's new credential is refused.
     #[error("peer's new credential is refused: {0}")]
     Credential(#[from] RefreshError),
@@ -257,7 +260,7 @@ impl OpenError {
     #[must_use]
     pub fn fate(&self, order: Order) -> Fate {
         match (self, order) {
-            (Self::Frame(_) | Self::BadSignatures, _) => {
+            (Self::Frame(_) | Self::BadSignatures | Self::SignedTooOften, _) => {
                 Fate::CloseSession(CloseCode::ProtocolViolation)
             }
             (Self::Credential(_), _) => Fate::CloseSession(CloseCode::Refused),

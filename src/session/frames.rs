@@ -112,9 +112,16 @@ impl Session {
             }
             Frame::KeyUpdate(KeyUpdate::Acknowledge(epoch)) => self.sending.acknowledge(epoch),
             Frame::RekeyRequest => self.rekey.hear_request(now),
-            Frame::Rekey(frame) => self.hear_rekey(now, &frame)?,
-            Frame::RekeyResponse(frame) => self.hear_rekey_response(&frame)?,
+            Frame::Rekey(frame) => {
+                self.rekey.count_signed(now)?;
+                self.hear_rekey(now, &frame)?;
+            }
+            Frame::RekeyResponse(frame) => {
+                self.rekey.count_signed(now)?;
+                self.hear_rekey_response(&frame)?;
+            }
             Frame::Credential { identity, ref signature } => {
+                self.rekey.count_signed(now)?;
                 self.hear_credential(now, identity, signature)?;
             }
             Frame::Close { code, retry_after_ms } => {

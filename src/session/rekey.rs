@@ -16,7 +16,9 @@ use super::keys::RekeyedKeys;
 use super::sealed::Session;
 use super::side::Side;
 use crate::crypto::{Answer, Digest, Offer, Secret, Seed, answer, hash};
-use crate::limits::{BAD_SIGNATURES, EPOCH_TIME, REKEY_BYTES, REKEY_RETRY_TIME, REKEY_TIME};
+use crate::limits::{
+    BAD_SIGNATURES, EPOCH_TIME, REKEY_BYTES, REKEY_RETRY_TIME, REKEY_TIME, SIGNED_FRAMES,
+};
 use crate::time::Instant;
 use crate::wire::{CloseCode, FrameError, FrameKind, RekeyFrame, begin_frame, put_lv16};
 
@@ -36,6 +38,8 @@ pub(super) struct Rekey {
     wish: Wish,
     /// Frames that the peer did not sign.
     unsigned: u32,
+    /// Frames that it had to sign, since when.
+    signed: (u32, Instant),
 }
 
 enum Stage {
@@ -77,6 +81,7 @@ impl Rekey {
             finished: None,
             wish: Wish::None,
             unsigned: 0,
+            signed: (0, now),
         }
     }
 
@@ -84,6 +89,20 @@ impl Rekey {
     pub(super) fn erase(&mut self) {
         (self.root, self.stage, self.answered) = (None, Stage::Idle, None);
         self.wish = Wish::None;
+    }
+
+    /// Counts a frame whose signature is about to be checked.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::SignedTooOften`] if there were too many in the last minute.
+    pub(super) fn count_signed(&mut self, now: Instant) -> Result<(), OpenError> {
+        let (count, since) = &mut self.signed;
+        if now >= since.after(EPOCH_TIME) {
+            (*count, *since) = (0, now);
+        }
+        *count += 1;
+        if *count <= SIGNED_FRAMES { Ok(()) } else { Err(OpenError::SignedTooOften) }
     }
 
     /// Counts plaintext that was sealed or opened.

@@ -10,7 +10,7 @@ use super::rig::{
 };
 use crate::crypto::{Context, Identity, hash};
 use crate::ids::{PeerId, Realm, Role};
-use crate::limits::CREDENTIAL_LIFE;
+use crate::limits::{CREDENTIAL_LIFE, SIGNED_FRAMES};
 use crate::session::config::claim_of;
 use crate::session::control::SMALL_FRAMES_BYTES;
 use crate::session::sealed::Session;
@@ -109,6 +109,27 @@ fn a_good_credential_is_taken() {
     let record = forge(&mut ends.agent, &frame);
     assert_eq!(open(&mut ends.backend, &record), Ok(vec![]));
     assert_eq!(events(&mut ends.backend), [Event::CredentialRefreshed]);
+}
+
+/// proto-spec [S-22]: good signatures cost as much as bad ones. A minute later the count begins anew.
+#[test]
+fn a_peer_that_refreshes_without_end_is_sent_away() {
+    let mut ends = vouched_for();
+    let good = claim(&credential_of(1));
+    let frame = presented(&ends.agent, &good, Context::RefreshInitiator);
+    for now in [at(0), at(60)] {
+        for _ in 0..SIGNED_FRAMES {
+            let mut record = forge(&mut ends.agent, &frame);
+            assert!(ends.backend.open(now, &mut record).is_ok());
+        }
+    }
+    let mut record = forge(&mut ends.agent, &frame);
+    let refused = ends.backend.open(at(60), &mut record).err();
+    assert_eq!(refused, Some(OpenError::SignedTooOften));
+    events(&mut ends.backend);
+    let Ends { agent, backend } = &mut ends;
+    assert!(backend.poll_transmit(at(60), &mut BytesMut::new()));
+    assert!(backend.is_closed() && !agent.is_closed());
 }
 
 /// A credential that no record of the peer holds is refused at once; the session would else seal
