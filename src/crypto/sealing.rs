@@ -7,7 +7,7 @@ use super::mock as cipher;
 #[cfg(not(fuzzing))]
 use super::provider as cipher;
 use super::schedule::Secret;
-use super::stack::{DEEP, SHALLOW, wipe, wiped};
+use super::stack::{FROM_BELOW, SHALLOW, wipe, wiped};
 
 /// Bytes whose tag does not match. Nothing of them was used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,7 +49,7 @@ impl Sealing {
 /// that drops the key wipes its own.
 impl Drop for Sealing {
     fn drop(&mut self) {
-        wipe::<DEEP>();
+        wipe::<FROM_BELOW>();
     }
 }
 

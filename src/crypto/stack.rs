@@ -3,7 +3,14 @@
 
 /// What a hash or a cipher reaches.
 pub(super) const SHALLOW: usize = 4 * 1024;
-/// What key exchange and signatures reach, and records that are sealed or opened on the way to them.
+/// The same from some frames further down: a record is sealed deeper in the calls than its key is
+/// dropped.
+pub(super) const FROM_BELOW: usize = 16 * 1024;
+/// What key exchange and signatures reach in AWS-LC.
+#[cfg(feature = "aws-lc")]
+pub(super) const DEEP: usize = 24 * 1024;
+/// What they reach in Rust, above all where it was not optimised.
+#[cfg(not(feature = "aws-lc"))]
 pub(super) const DEEP: usize = 64 * 1024;
 
 /// Runs `work` in a frame of its own, then wipes so many bytes of stack from there on.
