@@ -16,8 +16,8 @@ use crate::session::{
 use crate::time::Now;
 use crate::wire::{
     self, Block, CredentialKind, CredentialLayout, EnrolmentLayout, FRAME_HEADER_BYTES, Frame,
-    Frames, Hello, HelloFields, NoSession, Reject, Reply, Retry, encode_claim, encode_reply,
-    put_lv16,
+    Frames, Hello, HelloFields, Malformed, NoSession, Reject, Reply, Retry, encode_claim,
+    encode_reply, put_lv16,
 };
 
 const KNOCK_BYTES: usize = 16;
@@ -59,7 +59,9 @@ pub fn hello(data: &[u8]) {
         (Ok(_), Err(error)) => unreachable!("a malformed HELLO was received: {error}"),
         (Err(error), hello) => {
             assert!(!matches!(error, HandshakeError::BadKnock), "the knock is right");
-            let malformed = matches!(error, HandshakeError::Malformed(_));
+            // What an extension holds is no part of the layout.
+            let extension = HandshakeError::Malformed(Malformed::Bounds("fallback"));
+            let malformed = error != extension && matches!(error, HandshakeError::Malformed(_));
             assert_eq!(malformed, hello.is_err(), "the layout is judged once: {error}");
             let answer = error.rejection(Greeting::link_of(&record));
             let header = answer.map(|answer| Header::of_record(&answer));

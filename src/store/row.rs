@@ -10,8 +10,8 @@ use crate::limits::STORE_KEY_BYTES;
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Table {
-    /// What the store itself is: its identity and epochs.
-    Identity = 1,
+    /// What the store itself is: whose, and its epochs.
+    Origin = 1,
     /// The chain of handshakes with a peer.
     Chain = 2,
     /// Messages that a peer has not handled yet.
@@ -27,7 +27,7 @@ pub enum Table {
 impl Table {
     /// All tables, in the order of their rows.
     pub const ALL: [Self; 6] =
-        [Self::Identity, Self::Chain, Self::Outbox, Self::Inbox, Self::Commands, Self::Results];
+        [Self::Origin, Self::Chain, Self::Outbox, Self::Inbox, Self::Commands, Self::Results];
 
     pub(super) fn from_u8(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|table| *table as u8 == number)
