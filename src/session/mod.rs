@@ -40,7 +40,7 @@ mod side;
 #[cfg(feature = "__fuzz")]
 mod staged;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verifier;
 mod window;
 
@@ -64,6 +64,8 @@ pub use self::sealed::Session;
 pub use self::verifier::{Anchor, Asked, Claim, Peer, Pinned, Refusal, Roots, Verifier};
 pub use crate::wire::{CloseCode, FrameError, Malformed};
 
+#[cfg(test)]
+pub(crate) use self::open::UpperFrame;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub use self::staged::claiming;
