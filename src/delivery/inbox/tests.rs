@@ -164,6 +164,28 @@ fn a_refusal_that_a_cut_swallowed_is_said_again() {
     assert_eq!(inbox.poll_result().map(|refusal| refusal.verdict), Some(VERDICT));
 }
 
+/// What is acknowledged before the sender repeats the message would else say
+/// "handled" of it.
+#[test]
+fn a_resume_says_the_last_refusals_again_before_it_acknowledges() {
+    for durability in [Durability::Memory, Durability::Durable] {
+        let mut inbox = inbox(durability);
+        let keys = [1, 2].map(|number| arrive(&mut inbox, number));
+        inbox.refused(keys[0], VERDICT);
+        store(&mut inbox);
+        assert!(inbox.poll_result().is_some());
+        inbox.refused(keys[1], VERDICT);
+        let peer = inbox.peer().unwrap();
+        inbox.resume(peer);
+        inbox.void(NOW, CLASS, 3, 3).unwrap();
+        assert_eq!(inbox.poll_ack(NOW, Ripe::All), None);
+        let said: Vec<_> = std::iter::from_fn(|| inbox.poll_result()).collect();
+        let numbers: Vec<_> = said.iter().map(|refusal| refusal.number).collect();
+        let stored = if durability == Durability::Memory { vec![1, 2] } else { vec![1] };
+        assert_eq!(numbers, stored);
+    }
+}
+
 #[test]
 fn a_resume_with_refusals_says_only_what_is_stored() {
     let mut inbox = inbox(Durability::Durable);
