@@ -53,6 +53,8 @@ pub mod fuzzing;
 pub mod header;
 mod ids;
 pub mod limits;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the runtime will drive it"))]
+mod link;
 mod priority;
 #[cfg(feature = "runtime")]
 pub mod runtime;

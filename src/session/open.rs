@@ -120,7 +120,6 @@ impl Session {
     /// # Errors
     ///
     /// As [`Session::open`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "the link will call it"))]
     pub(crate) fn open_frames(
         &mut self,
         now: Instant,

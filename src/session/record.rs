@@ -147,7 +147,6 @@ impl RecordWriter<'_> {
     /// # Panics
     ///
     /// If `put` appends more than `bytes`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the link will call it"))]
     pub(crate) fn frames(&mut self, bytes: usize, put: impl FnOnce(&mut BytesMut)) -> bool {
         if bytes > self.room() {
             return false;

@@ -170,7 +170,6 @@ impl Session {
     }
 
     /// Whether the peer is known to have the session: an initiator waits for ACCEPT.
-    #[expect(dead_code, reason = "the link will ask")]
     pub(crate) fn is_accepted(&self) -> bool {
         !matches!(self.phase, Phase::Unaccepted)
     }

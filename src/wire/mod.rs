@@ -5,7 +5,6 @@
 
 mod block;
 mod close;
-#[cfg_attr(not(test), expect(dead_code, reason = "the link will write and read them"))]
 pub(crate) mod content;
 mod credential;
 #[cfg(test)]

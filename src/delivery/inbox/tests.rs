@@ -12,6 +12,7 @@ const NOW: Instant = Instant::from_nanos(1_000);
 const HASH: ContentHash = [1; 16];
 const VERDICT: Verdict = Verdict { code: 3, detail: 4 };
 
+/// proto-spec [M-15]
 #[test]
 fn a_number_is_new_once() {
     let mut inbox = inbox(Durability::Memory);
@@ -54,6 +55,7 @@ fn handlers_end_in_any_order() {
     assert_eq!(inbox.held(CLASS), 0);
 }
 
+/// proto-spec [M-16]
 #[test]
 fn nothing_is_said_to_be_handled_before_it_is_stored() {
     let mut inbox = inbox(Durability::Durable);
@@ -164,7 +166,7 @@ fn a_refusal_that_a_cut_swallowed_is_said_again() {
     assert_eq!(inbox.poll_result().map(|refusal| refusal.verdict), Some(VERDICT));
 }
 
-/// What is acknowledged before the sender repeats the message would else say
+/// proto-spec [M-19]: what is acknowledged before the sender repeats the message would else say
 /// "handled" of it.
 #[test]
 fn a_resume_says_the_last_refusals_again_before_it_acknowledges() {

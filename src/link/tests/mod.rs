@@ -1,0 +1,6 @@
+//! Links under virtual time: one by one, and two over a hostile pipe.
+
+mod hostile;
+mod pair;
+mod rules;
+mod world;
