@@ -1,5 +1,6 @@
 //! What can go wrong with a link, and what is lost by it.
 
+use crate::call::{AskError, Violation};
 use crate::channel::{BadChannel, Unauthorized};
 use crate::delivery::credit::CreditError;
 use crate::delivery::ranges::NotCanonical;
@@ -51,6 +52,9 @@ pub(crate) enum LinkError {
     /// An alias that was not given a name, or was given two.
     #[error("channel alias is unknown or taken")]
     Alias,
+    /// A call breaks its rules.
+    #[error(transparent)]
+    Call(#[from] Violation),
     /// The peer makes more answers wait than a link holds.
     #[error("peer asks more than it listens")]
     Flood,
@@ -79,6 +83,7 @@ impl LinkError {
             | Self::Lie(_)
             | Self::Credit(_)
             | Self::Chunk(_)
+            | Self::Call(_)
             | Self::Alias => session::Fate::CloseSession(CloseCode::ProtocolViolation),
         }
     }
@@ -103,6 +108,24 @@ pub(crate) enum PublishError {
     /// Too much waits already; it may be tried again when something left.
     #[error("too many messages wait")]
     Full,
+}
+
+/// Why a request was not made. Nothing was changed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum RequestError {
+    /// The link is draining or closed.
+    #[error("link takes no more requests")]
+    Closed,
+    /// This side may not ask there; its peer would refuse it.
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
+    /// More than a message may have.
+    #[error("request has {0} bytes, {1} are allowed")]
+    TooLarge(usize, usize),
+    /// Too many are pending, or the link is detached and the request may not wait.
+    #[error(transparent)]
+    Ask(#[from] AskError),
 }
 
 /// Why a subscription was not made.

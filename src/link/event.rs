@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::error::LinkError;
+use crate::call::{AnswerEvent, RequestEvent};
 use crate::channel::{ChannelCode, ChannelName};
 use crate::delivery::inbox::PeerOutbox;
 use crate::delivery::outbox::{self, Seen};
@@ -139,6 +140,13 @@ pub(crate) enum Event {
     /// The message is out of this side's hands. Told once for each.
     Settled(MessageId, Fate),
     Message(Delivery),
+    /// What becomes of a request of this side.
+    Request(RequestEvent),
+    /// A call of the peer: its channel when it opens.
+    Call {
+        channel: Option<ChannelName>,
+        event: AnswerEvent,
+    },
     /// The peer answered a subscription, in each session anew.
     Subscribed {
         subscription: u32,

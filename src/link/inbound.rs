@@ -1,7 +1,7 @@
 //! What arrived of the peer and is not done with: pieces, credit, numbers, and what the application
 //! holds. Knows no frame and no policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -26,6 +26,9 @@ pub(super) struct Inbound {
     /// What the peer's aliases stand for in this session.
     pub(super) aliases: BTreeMap<u32, ChannelName>,
     held: BTreeMap<DeliveryId, Held>,
+    /// Messages of calls whose events the application did not take. A peer that floods runs out of
+    /// credit.
+    owed: VecDeque<(Class, usize)>,
     last: u64,
     /// Counts sessions: credit of one is not given back in another.
     era: u64,
@@ -61,6 +64,7 @@ impl Inbound {
             reassembly: Reassembly::new(ReassemblyBounds { message_bytes: largest, total_bytes }),
             aliases: BTreeMap::new(),
             held: BTreeMap::new(),
+            owed: VecDeque::new(),
             last: 0,
             era: 0,
         }
@@ -71,6 +75,7 @@ impl Inbound {
         self.grants.reset();
         self.reassembly.reset();
         self.aliases.clear();
+        self.owed.clear();
         self.era += 1;
     }
 
@@ -101,6 +106,20 @@ impl Inbound {
         for scope in scopes.chain([Scope::Class(class)]) {
             let total = self.grants.take(scope, bytes);
             notices.grant(scope, total);
+        }
+    }
+
+    /// A message of a call arrived, which counts against its class until its event is taken.
+    pub(super) fn owe(&mut self, class: Class, bytes: usize) {
+        self.owed.push_back((class, bytes));
+    }
+
+    /// An event of a call was taken, or, if none waits, every one was.
+    pub(super) fn pay(&mut self, is_last: bool, notices: &mut Notices) {
+        let count = if is_last { self.owed.len() } else { 1 };
+        for _ in 0..count {
+            let Some((class, bytes)) = self.owed.pop_front() else { return };
+            self.give_back(class, &[], bytes, notices);
         }
     }
 

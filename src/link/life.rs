@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::calls::Calls;
 use super::config::{Config, Kept};
 use super::error::{LinkError, PublishError, SubscribeError};
 use super::event::{DeliveryId, DetachCause, Event, MessageId, State};
@@ -14,9 +15,9 @@ use super::notices::{Notice, Notices};
 use super::outbound::{Outbound, Publish, Reliability};
 use super::packing::write_acks;
 use super::reading::result;
-use super::storing::{Batch, Batches};
+use super::storing::{About, Batch, Batches, CallPart};
 use super::subscriptions::Subscriptions;
-use crate::channel::{Party, Pattern, Policy};
+use crate::channel::{ChannelName, Party, Pattern, Policy, Unauthorized};
 use crate::crypto::Seed;
 use crate::delivery::credit::{Amount, Scope};
 use crate::delivery::inbox::{InboxChange, Ripe};
@@ -44,6 +45,7 @@ pub(crate) struct Link {
     pub(super) inbound: Inbound,
     pub(super) subscriptions: Subscriptions,
     pub(super) notices: Notices,
+    pub(super) calls: Calls,
     heartbeat: Heartbeat,
     seed: u64,
     batches: Batches,
@@ -73,6 +75,7 @@ impl Link {
             inbound: Inbound::new(inbox, &config),
             subscriptions: Subscriptions::new(),
             notices: Notices::default(),
+            calls: Calls::new(seed),
             heartbeat: Heartbeat::new(Instant::default(), seed),
             seed,
             batches: Batches::default(),
@@ -93,6 +96,8 @@ impl Link {
         let last = rows.iter().map(|row| row.message.token.id).max();
         link.outbound.continue_from(last.unwrap_or(MessageId(0)));
         link.outbound.outbox.restore(peer_inbox, &next, rows)?;
+        // Whoever asked is gone with the process.
+        link.outbound.withdraw_calls(CallPart::Request);
         if let Some(peer) = peer_outbox {
             let marks = marks.into_iter().filter_map(|change| match change {
                 InboxChange::Mark { class, handled, verdicts } => Some((class, handled, verdicts)),
@@ -163,6 +168,9 @@ impl Link {
         self.outbound.detach(now, &mut self.events);
         self.inbound.detach();
         self.subscriptions.detach();
+        self.move_calls(now);
+        self.calls.detached(now);
+        self.move_calls(now);
         self.events.push_back(Event::Detached(cause));
         if matches!(self.state, State::Connecting | State::Connected) {
             self.enter(State::Detached);
@@ -186,10 +194,14 @@ impl Link {
         now: Instant,
         publish: Publish,
     ) -> Result<MessageId, PublishError> {
-        if matches!(self.state, State::Draining | State::Closed) {
+        if !self.takes_messages() {
             return Err(PublishError::Closed);
         }
-        self.check_own(&publish)?;
+        self.check_border(&publish.channel)?;
+        let bytes = publish.headers.as_ref().map_or(0, Bytes::len);
+        if bytes > usize::from(u16::MAX) {
+            return Err(PublishError::Headers(bytes));
+        }
         let Publish { channel, payload, headers, class, ttl, reliability, doubt } = publish;
         let mut content = BytesMut::with_capacity(payload.len() + channel.as_str().len() + 8);
         let name = channel.as_str().as_bytes();
@@ -206,36 +218,34 @@ impl Link {
         if content.len() > largest {
             return Err(PublishError::TooLarge(content.len(), largest));
         }
+        let about = About::Event(channel);
         let (content, expires) = (content.freeze(), ttl.map(|span| now.after(span)));
         let taken = match reliability {
-            Reliability::AtLeastOnce => {
-                self.outbound.insert(class, channel, content, expires, doubt)
-            }
+            Reliability::AtLeastOnce => self.outbound.insert(class, about, content, expires, doubt),
             Reliability::BestEffort => {
                 let events = &mut self.events;
-                self.outbound.offer(now, class, channel, content, expires, events)
+                self.outbound.offer(now, class, about, content, expires, events)
             }
         };
         taken.ok_or(PublishError::Full)
     }
 
+    pub(super) fn takes_messages(&self) -> bool {
+        !matches!(self.state, State::Draining | State::Closed)
+    }
+
     /// Refuses here what the peer would refuse at its border.
-    fn check_own(&self, publish: &Publish) -> Result<(), PublishError> {
-        let headers = publish.headers.as_ref().map_or(0, Bytes::len);
-        if headers > usize::from(u16::MAX) {
-            return Err(PublishError::Headers(headers));
-        }
+    pub(super) fn check_border(&self, channel: &ChannelName) -> Result<(), Unauthorized> {
         let own = &self.config.who.id;
         let border = Policy::allowing();
         match (self.config.who.role, &self.peer) {
-            (Role::Agent, _) => border.may_publish(&Party::agent(own, &[]), &publish.channel)?,
+            (Role::Agent, _) => border.may_publish(&Party::agent(own, &[]), channel),
             (Role::Backend, Some(agent)) => {
-                border.may_publish(&Party::backend(own, agent, &[]), &publish.channel)?;
+                border.may_publish(&Party::backend(own, agent, &[]), channel)
             }
             // Whom it speaks with is not known yet; the peer judges.
-            (Role::Backend, None) => {}
+            (Role::Backend, None) => Ok(()),
         }
-        Ok(())
     }
 
     /// Listens to a pattern, in this session and all that follow. `window` is what the peer may send
@@ -317,6 +327,7 @@ impl Link {
                 session::Fate::CloseSession(code) => self.end_session(code),
             }
         }
+        self.move_calls(now);
         self.heed_session(now);
         self.finish_drain(now);
         read
@@ -391,6 +402,7 @@ impl Link {
         if !written && let Some(session) = &mut self.session {
             written = session.poll_transmit(now, out);
         }
+        self.move_calls(now);
         self.heed_session(now);
         self.finish_drain(now);
         written
@@ -409,9 +421,19 @@ impl Link {
 
     /// The next thing that happened. A message counts as handed on when it is taken here.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
-        if let Event::Message(delivery) = &event {
-            self.inbound.handed_on(delivery.id, &mut self.notices);
+        let Some(event) = self.events.pop_front() else {
+            self.inbound.pay(true, &mut self.notices);
+            return None;
+        };
+        match &event {
+            Event::Message(delivery) => {
+                self.inbound.handed_on(delivery.id, &mut self.notices);
+            }
+            Event::Request(_) | Event::Call { .. } => self.inbound.pay(false, &mut self.notices),
+            _ => {}
+        }
+        if self.events.is_empty() {
+            self.inbound.pay(true, &mut self.notices);
         }
         Some(event)
     }
@@ -433,7 +455,8 @@ impl Link {
         let session = self.session.as_ref().and_then(Session::poll_timeout);
         let acks = self.inbound.inbox.timeout().filter(|_| self.stage == Stage::Heard);
         let own = [self.outbound.outbox.timeout(), self.outbound.queue.next_expiry()];
-        let all = own.into_iter().chain([attached, session, acks, self.drained_by]);
+        let all =
+            own.into_iter().chain([attached, session, acks, self.calls.timeout(), self.drained_by]);
         all.flatten().min().filter(|_| self.state != State::Closed)
     }
 
@@ -452,6 +475,7 @@ impl Link {
         self.outbound.expire(now, &mut self.events);
         self.outbound.outbox.handle_timeout(now, self.heartbeat.heard());
         self.outbound.drain(now, &mut self.events);
+        self.time_calls(now);
         self.finish_drain(now);
     }
 

@@ -18,6 +18,7 @@
 //!                └ best effort ────────────────────┘
 //! in    record ─► frames ─► reassembly ─► credit ─► policy ─► inbox ─► Event::Message
 //!       taken: credit goes back · handled, refused: the sender hears it
+//! calls request ─► Requests ─► MSG ─► Answers ─► Event::Call · answer ─► MSG ─► Event::Request
 //! ```
 //!
 //! Whoever drives a link calls, after each call that changes it and in this order:
@@ -27,6 +28,7 @@
 //! A link needs a transport that keeps order: credit of subscriptions, names and pieces rest on it.
 //! Numbers and handled marks do not, and survive every session.
 
+mod calls;
 mod config;
 mod error;
 mod event;
@@ -43,7 +45,7 @@ mod subscriptions;
 mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
-pub(crate) use self::error::{LinkError, PublishError, SubscribeError};
+pub(crate) use self::error::{LinkError, PublishError, RequestError, SubscribeError};
 pub(crate) use self::event::{Delivery, DetachCause, Event, Fate, MessageId, Resumption, State};
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};

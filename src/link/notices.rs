@@ -12,7 +12,7 @@ use crate::limits::NOTICES;
 use crate::priority::Class;
 use crate::session::RecordWriter;
 use crate::wire::message::{
-    put_credit, put_outcome, put_subscribe, put_subscribed, put_subscription_credit,
+    put_cancel, put_credit, put_outcome, put_subscribe, put_subscribed, put_subscription_credit,
     put_unsubscribe,
 };
 
@@ -24,6 +24,10 @@ pub(super) enum Notice {
     Subscribed {
         subscription: u32,
         code: u16,
+    },
+    Cancel {
+        correlation: u64,
+        reason: u16,
     },
     /// The fate of a message whose number another one has.
     Result {
@@ -114,6 +118,7 @@ fn put(notice: Notice, subscriptions: &Subscriptions, out: &mut BytesMut) {
         }
         Notice::Unsubscribe(id) => put_unsubscribe(id, out),
         Notice::Subscribed { subscription, code } => put_subscribed(subscription, code, out),
+        Notice::Cancel { correlation, reason } => put_cancel(correlation, reason, out),
         Notice::Result { class, number, code } => put_outcome(class, number, code, 0, out),
     }
 }

@@ -8,8 +8,9 @@ use bytes::Bytes;
 
 use super::config::Config;
 use super::event::{Event, Fate, MessageId};
-use super::storing::Token;
+use super::storing::{About, CallPart, Token};
 use super::subscriptions::Subscriptions;
+use crate::call::Correlation;
 use crate::channel::ChannelName;
 use crate::delivery::chunk::Chunks;
 use crate::delivery::credit::Allowances;
@@ -50,8 +51,8 @@ pub(crate) enum Reliability {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) token: Token,
-    /// Stands for the channel as long as something waits.
-    pub(super) lane: u32,
+    /// Stands for the channel of an event as long as something waits.
+    pub(super) lane: Option<u32>,
     pub(super) source: Source,
     /// Once its first piece went.
     pub(super) begun: Option<Begun>,
@@ -91,6 +92,8 @@ pub(super) struct Outbound {
     /// Pieces under way, until a PONG says that they arrived: the message they belong to is
     /// acknowledged as a whole, and may be larger than what may be under way.
     pieces: VecDeque<(u64, Class, usize)>,
+    /// What became of messages of calls.
+    pub(super) call_fates: VecDeque<(Correlation, CallPart, Fate)>,
     /// Counts pieces. The value of a PING behind them.
     mark: u64,
     lanes: BTreeMap<ChannelName, u32>,
@@ -110,6 +113,7 @@ impl Outbound {
             in_flight: InFlight::default(),
             flying: BTreeMap::new(),
             pieces: VecDeque::new(),
+            call_fates: VecDeque::new(),
             mark: 0,
             lanes: BTreeMap::new(),
             parked: BTreeMap::new(),
@@ -131,13 +135,13 @@ impl Outbound {
     pub(super) fn insert(
         &mut self,
         class: Class,
-        channel: ChannelName,
+        about: About,
         content: Bytes,
         expires: Option<Instant>,
         doubt: Doubt,
     ) -> Option<MessageId> {
         let id = self.next_id();
-        let fresh = Fresh { content, expires, doubt, token: Token { id, channel } };
+        let fresh = Fresh { content, expires, doubt, token: Token { id, about } };
         self.outbox.insert(class, fresh).is_ok().then_some(id)
     }
 
@@ -147,17 +151,17 @@ impl Outbound {
         &mut self,
         now: Instant,
         class: Class,
-        channel: ChannelName,
+        about: About,
         content: Bytes,
         expires: Option<Instant>,
         events: &mut VecDeque<Event>,
     ) -> Option<MessageId> {
         let id = self.next_id();
-        let lane = self.lane(&channel);
+        let lane = self.lane(&about);
         let bytes = content.len();
         let source = Source::Loose { content, expires };
-        let item = Item { token: Token { id, channel }, lane, source, begun: None };
-        let entry = Entry { class, bytes, expires, key: Some(Key(lane)), item };
+        let item = Item { token: Token { id, about }, lane, source, begun: None };
+        let entry = Entry { class, bytes, expires, key: lane.map(Key), item };
         match offer(&mut self.queue, &self.policies, now, entry) {
             Offered::Queued(_) => {}
             Offered::Displaced(_, displaced) => {
@@ -166,11 +170,11 @@ impl Outbound {
                         self.outbox.withdraw(class, number);
                         self.landed(now, item.token.id);
                     }
-                    events.push_back(Event::Settled(item.token.id, Fate::Dropped));
+                    self.settle(item.token, Fate::Dropped, events);
                 }
             }
             Offered::Dropped(entry) => {
-                events.push_back(Event::Settled(entry.item.token.id, Fate::Dropped));
+                self.settle(entry.item.token, Fate::Dropped, events);
             }
             Offered::Wait(_) | Offered::Rejected(_) | Offered::TooLarge(_) => return None,
         }
@@ -178,17 +182,18 @@ impl Outbound {
     }
 
     /// What stands for a channel while something waits. Forgotten when nothing does.
-    fn lane(&mut self, channel: &ChannelName) -> u32 {
+    fn lane(&mut self, about: &About) -> Option<u32> {
+        let About::Event(channel) = about else { return None };
         if self.queue.is_empty() {
             self.lanes.clear();
             self.parked.clear();
         }
         if let Some(lane) = self.lanes.get(channel) {
-            return *lane;
+            return Some(*lane);
         }
         let lane = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
         self.lanes.insert(channel.clone(), lane);
-        lane
+        Some(lane)
     }
 
     /// Moves numbered messages into the queue as far as it has room.
@@ -208,7 +213,7 @@ impl Outbound {
                 }
                 self.ready.get_mut(class).pop_front();
                 let Some(token) = self.outbox.token(class, number) else { continue };
-                let lane = self.lane(&token.channel);
+                let lane = self.lane(&token.about);
                 let item = Item { token, lane, source: Source::Numbered(number), begun: None };
                 let entry = Entry { class, bytes, expires: None, key: None, item };
                 assert!(self.queue.push(now, entry).is_ok(), "the queue has room for it");
@@ -271,17 +276,44 @@ impl Outbound {
     /// Hands on what the outbox says.
     pub(super) fn drain(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         while let Some(event) = self.outbox.poll_event() {
-            events.push_back(match event {
-                outbox::Event::Stored(token) => Event::Stored(token.id),
-                outbox::Event::Received(token) => {
-                    self.landed(now, token.id);
-                    Event::Delivered(token.id)
+            match event {
+                outbox::Event::Stored(Token { id, about: About::Event(_) }) => {
+                    events.push_back(Event::Stored(id));
+                }
+                outbox::Event::Stored(_) => {}
+                outbox::Event::Received(Token { id, about }) => {
+                    self.landed(now, id);
+                    if let About::Event(_) = about {
+                        events.push_back(Event::Delivered(id));
+                    }
                 }
                 outbox::Event::Settled(token, fate) => {
                     self.landed(now, token.id);
-                    Event::Settled(token.id, fate.into())
+                    self.settle(token, fate.into(), events);
                 }
-            });
+            }
+        }
+    }
+
+    /// Tells whoever has to learn it what became of a message.
+    pub(super) fn settle(&mut self, token: Token, fate: Fate, events: &mut VecDeque<Event>) {
+        match token.about {
+            About::Event(_) => events.push_back(Event::Settled(token.id, fate)),
+            About::Call(correlation, part) => self.call_fates.push_back((correlation, part, fate)),
+        }
+    }
+
+    /// Takes back the numbered messages of calls of that part.
+    pub(super) fn withdraw_calls(&mut self, part: CallPart) {
+        for class in Class::ALL {
+            let is_of = |number: &u64| {
+                let token = self.outbox.token(class, *number);
+                token.is_some_and(|token| matches!(token.about, About::Call(_, of) if of == part))
+            };
+            let numbers: Vec<u64> = self.outbox.numbers(class).filter(is_of).collect();
+            for number in numbers {
+                self.outbox.withdraw(class, number);
+            }
         }
     }
 
@@ -318,18 +350,21 @@ impl Outbound {
         self.parked.clear();
         self.ready = PerClass::default();
         self.queue.detach(|_, item| item.begun = None);
-        let mut loose = Vec::new();
+        let (mut loose, mut late) = (Vec::new(), Vec::new());
         loop {
             match self.queue.pop(now, |_| None, |_, _, _| Verdict::Take) {
                 Some(Popped::Whole(class, item)) => loose.push((class, item)),
-                Some(Popped::Expired(_, item)) => events.push_back(expired(&item)),
+                Some(Popped::Expired(_, item)) => late.push(item.token),
                 Some(Popped::Part(..)) | None => break,
             }
+        }
+        for token in late {
+            self.settle(token, EXPIRED, events);
         }
         for (class, item) in loose {
             let Source::Loose { content, expires } = &item.source else { continue };
             let (bytes, expires) = (content.len(), *expires);
-            let entry = Entry { class, bytes, expires, key: Some(Key(item.lane)), item };
+            let entry = Entry { class, bytes, expires, key: item.lane.map(Key), item };
             assert!(self.queue.push(now, entry).is_ok(), "it waited there before");
         }
     }
@@ -337,11 +372,10 @@ impl Outbound {
     /// Gives up what of best effort is late.
     pub(super) fn expire(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         while let Some((_, item)) = self.queue.expire(now) {
-            events.push_back(expired(&item));
+            self.settle(item.token, EXPIRED, events);
         }
     }
 }
 
-pub(super) fn expired(item: &Item) -> Event {
-    Event::Settled(item.token.id, Fate::Expired(outbox::Seen::Never))
-}
+/// Its time was over before it went.
+pub(super) const EXPIRED: Fate = Fate::Expired(outbox::Seen::Never);

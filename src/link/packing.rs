@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::event::{Event, Fate};
 use super::inbound::Inbound;
-use super::outbound::{Begun, Item, Outbound, Source, expired};
+use super::outbound::{Begun, EXPIRED, Item, Outbound, Source};
+use super::storing::About;
 use super::subscriptions::Subscriptions;
 use crate::delivery::chunk::{Chunks, Piece};
 use crate::delivery::credit::Scope;
@@ -143,10 +144,13 @@ impl Outbound {
             if allowances.left(Scope::Class(class)).messages == 0 {
                 return Verdict::Skip;
             }
-            let hearers: Vec<u32> = subscriptions.heard_by(&item.token.channel).collect();
-            if hearers.is_empty() {
-                step = Some(Step::Unheard);
-                return Verdict::Take;
+            let mut hearers = Vec::new();
+            if let About::Event(channel) = &item.token.about {
+                hearers.extend(subscriptions.heard_by(channel));
+                if hearers.is_empty() {
+                    step = Some(Step::Unheard);
+                    return Verdict::Take;
+                }
             }
             let number = match item.source {
                 Source::Numbered(number) => Some(number),
@@ -171,7 +175,9 @@ impl Outbound {
                 Ok(()) => {}
                 Err(Scope::Class(_)) => return Verdict::Skip,
                 Err(Scope::Subscription(_)) => {
-                    parked.insert(item.lane, item.token.channel.clone());
+                    if let (Some(lane), About::Event(channel)) = (item.lane, &item.token.about) {
+                        parked.insert(lane, channel.clone());
+                    }
                     return Verdict::Park;
                 }
             }
@@ -188,11 +194,11 @@ impl Outbound {
                 }
             }
         };
-        let popped = queue.pop(now, |item| Some(Gate(item.lane)), judge);
+        let popped = queue.pop(now, |item| item.lane.map(Gate), judge);
         let (class, item) = match popped {
             None => return false,
             Some(Popped::Expired(_, item)) => {
-                events.push_back(expired(&item));
+                self.settle(item.token, EXPIRED, events);
                 return true;
             }
             Some(Popped::Whole(class, item)) => (class, item),
@@ -209,7 +215,7 @@ impl Outbound {
                 if let Source::Numbered(number) = source {
                     self.outbox.withdraw(class, number);
                 }
-                events.push_back(Event::Settled(item.token.id, Fate::NoSubscriber));
+                self.settle(item.token, Fate::NoSubscriber, events);
             }
             (Some(_), source) => {
                 let bytes = put(class, step, record);
@@ -222,10 +228,11 @@ impl Outbound {
                             self.flies(now, item.token.id, class, bytes);
                         }
                         self.outbox.sent(now, class, number);
+                        if let About::Call(..) = item.token.about {
+                            self.settle(item.token, Fate::Sent, events);
+                        }
                     }
-                    Source::Loose { .. } => {
-                        events.push_back(Event::Settled(item.token.id, Fate::Sent));
-                    }
+                    Source::Loose { .. } => self.settle(item.token, Fate::Sent, events),
                 }
             }
         }

@@ -27,9 +27,11 @@ use crate::wire::{FrameError, FrameKind};
 /// Why a message was not handled (proto-spec 9.5).
 pub(super) mod result {
     pub(crate) const BAD_CHANNEL: u16 = 1;
+    pub(crate) const EXPIRED: u16 = 2;
     pub(crate) const REJECTED: u16 = 3;
     pub(crate) const UNAUTHORIZED: u16 = 4;
     pub(crate) const NO_SUBSCRIBER: u16 = 5;
+    pub(crate) const TOO_LARGE: u16 = 6;
     pub(crate) const CONFLICT: u16 = 7;
 }
 
@@ -93,8 +95,9 @@ impl Link {
         }
         self.stage = Stage::Heard;
         let resume::Resumption { outcome, peer_outbox } = resumption;
-        self.events.push_back(Event::Resumed(Resumption { outcome, peer_outbox }));
         self.outbound.drain(now, &mut self.events);
+        self.resume_calls(now, &outcome, peer_outbox);
+        self.events.push_back(Event::Resumed(Resumption { outcome, peer_outbox }));
         if self.state == State::Connecting {
             self.enter(State::Connected);
         }
@@ -174,8 +177,11 @@ impl Link {
                 }
             }
             LinkFrame::Name { alias, name } => self.read_name(alias, name)?,
-            // Of floors that this link does not have: nobody here asked or answers.
-            LinkFrame::Cancel { .. } | LinkFrame::ChannelDone { .. } => {}
+            LinkFrame::Cancel { correlation, reason } => {
+                self.read_cancel(now, correlation, reason);
+            }
+            // Nobody here asked.
+            LinkFrame::ChannelDone { .. } => {}
             LinkFrame::Channel { .. } => {
                 return Err(FrameError::Misplaced(message::LinkKind::Channel as u8).into());
             }
@@ -252,21 +258,38 @@ impl Link {
                 }
             }
         };
+        let kind = read.kind;
+        let nobody = match kind {
+            ContentKind::Event => subscriptions.is_empty(),
+            // Commands need an executor, which this link has not.
+            ContentKind::Command | ContentKind::Status => true,
+            _ => false,
+        };
         let refusal = match &channel {
             None if read.channel.is_some() => Some(result::BAD_CHANNEL),
             Some(channel) if !self.may_publish(channel) => Some(result::UNAUTHORIZED),
-            _ if subscriptions.is_empty() => Some(result::NO_SUBSCRIBER),
+            _ if nobody => Some(result::NO_SUBSCRIBER),
             _ => None,
         };
-        let channel = match (refusal, channel) {
-            (None, Some(channel)) => channel,
-            (code, _) => {
-                self.inbound.give_back(class, &subscriptions, bytes, &mut self.notices);
-                if let Some(key) = key {
-                    let code = code.unwrap_or(result::NO_SUBSCRIBER);
+        if let Some(code) = refusal {
+            self.inbound.give_back(class, &subscriptions, bytes, &mut self.notices);
+            match (key, read.correlation) {
+                (Some(key), _) => {
                     self.inbound.inbox.refused(key, Verdict { code, detail: 0 });
                 }
-                return Ok(());
+                (None, Some(correlation)) if kind == ContentKind::Request => {
+                    self.refuse_request(now, &begun.label, correlation);
+                }
+                (None, _) => {}
+            }
+            return Ok(());
+        }
+        let payload = content.slice_ref(read.payload);
+        let channel = match (kind, channel) {
+            (ContentKind::Event, Some(channel)) => channel,
+            (_, channel) => {
+                self.inbound.owe(class, bytes);
+                return self.read_call(now, &begun.label, key, channel, &read, payload);
             }
         };
         let outbox = self.inbound.inbox.peer();
@@ -279,7 +302,7 @@ impl Link {
             channel,
             class,
             headers: read.headers.map(|headers| content.slice_ref(headers)),
-            payload: content.slice_ref(read.payload),
+            payload,
             expires: ttl_ms.map(|ms| now.after(span(ms))),
             key,
             again,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::inbound::Inbound;
 use super::outbound::Outbound;
+use crate::call::Correlation;
 use crate::channel::ChannelName;
 use crate::delivery::inbox::InboxChange;
 use crate::delivery::outbox::Change;
@@ -13,12 +14,28 @@ use crate::time::Instant;
 
 use super::event::MessageId;
 
-/// What a link knows a numbered message by.
+/// What a link knows a message by.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Token {
     pub(crate) id: MessageId,
-    /// Where it was published.
-    pub(crate) channel: ChannelName,
+    pub(crate) about: About,
+}
+
+/// Who has to learn what becomes of a message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum About {
+    /// Whoever published it there.
+    Event(ChannelName),
+    Call(Correlation, CallPart),
+}
+
+/// What of a call a message is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CallPart {
+    Request,
+    /// A response, item, progress or failure.
+    Answer,
+    Demand,
 }
 
 /// Changes to store.

@@ -1,5 +1,6 @@
 //! Links under virtual time: one by one, and two over a hostile pipe.
 
+mod asking;
 mod hostile;
 mod pair;
 mod rules;

@@ -8,6 +8,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::pair::{Parties, all, channel, epoch, numbered, who};
+use crate::call::{
+    AnswerError, AnswerEvent, Answering, Ask, AskError, Correlation, ErrorCode, OnDetach,
+    OnPeerLost, Outcome, RequestEvent,
+};
 use crate::delivery::credit::Amount;
 use crate::delivery::inbox::InboxChange;
 use crate::delivery::outbox::{Change, Doubt, Row};
@@ -15,7 +19,7 @@ use crate::delivery::per_class::PerClass;
 use crate::delivery::word::Durability;
 use crate::link::{
     Batch, Config, Delivery, Event, Fate, Kept, Link, LinkError, MessageId, PublishError,
-    Reliability, State, Token,
+    Reliability, RequestError, State, Token,
 };
 use crate::priority::Class;
 use crate::time::Instant;
@@ -40,6 +44,8 @@ pub(super) struct World<'a> {
     sessions: u64,
     published: u64,
     messages: BTreeMap<u64, Message>,
+    /// Requests that did not end, by their side: what was asked.
+    asked: BTreeMap<(usize, Correlation), u64>,
     trace: Vec<String>,
 }
 
@@ -54,6 +60,8 @@ struct Side {
     sessions: u64,
     /// Messages that the application works on.
     working: Vec<Delivery>,
+    /// Calls that its handlers work on.
+    calls: Vec<(Correlation, Bytes)>,
     /// Effects of the application that no batch has yet.
     effects: Vec<u64>,
     /// The highest number, or payload, that arrived in a session of a class and channel.
@@ -123,6 +131,7 @@ impl<'a> World<'a> {
                 subscription,
                 sessions: 0,
                 working: Vec::new(),
+                calls: Vec::new(),
                 effects: Vec::new(),
                 order: BTreeMap::new(),
                 ids: BTreeMap::new(),
@@ -138,6 +147,7 @@ impl<'a> World<'a> {
             sessions: 0,
             published: 0,
             messages: BTreeMap::new(),
+            asked: BTreeMap::new(),
             trace: Vec::new(),
         }
     }
@@ -181,6 +191,7 @@ impl<'a> World<'a> {
             94 => self.cut(),
             95 => self.crash(side),
             96 => self.resubscribe(side),
+            97..100 => self.ask(side),
             _ => {}
         }
         self.pump(0);
@@ -224,6 +235,29 @@ impl<'a> World<'a> {
                 }
             }
             Err(error) => assert_eq!(error, PublishError::Full, "a message is refused"),
+        }
+    }
+
+    fn ask(&mut self, from: usize) {
+        self.published += 1;
+        let id = self.published;
+        let ask = Ask {
+            payload: Bytes::copy_from_slice(&id.to_be_bytes()),
+            class: CLASSES[self.dice.pick(4)],
+            time: Duration::from_millis(100 + self.dice.roll(8_000)),
+            answering: Answering::One,
+            on_detach: [OnDetach::Fail, OnDetach::Redrive][self.dice.side()],
+            on_peer_lost: [OnPeerLost::InDoubt, OnPeerLost::Redrive][self.dice.side()],
+        };
+        self.note(format!("{from} asks {id} {:?} {:?}", ask.on_detach, ask.on_peer_lost));
+        match self.sides[from].link.request(self.now, channel(from, "policies"), ask) {
+            Ok(correlation) => drop(self.asked.insert((from, correlation), id)),
+            Err(error) => assert_eq!(error, RequestError::Ask(AskError::Detached)),
+        }
+        if self.dice.roll(4) == 0
+            && let Some((from, correlation)) = self.asked.keys().next().copied()
+        {
+            self.sides[from].link.cancel(self.now, correlation);
         }
     }
 
@@ -293,6 +327,9 @@ impl<'a> World<'a> {
         this.life += 1;
         this.sessions += 1;
         this.working.clear();
+        this.calls.clear();
+        self.asked.retain(|(from, _), _| *from != side);
+        let this = &mut self.sides[side];
         this.effects.clear();
         this.store.pending.clear();
         let seed = self.dice.roll(u64::MAX);
@@ -335,12 +372,23 @@ impl<'a> World<'a> {
             let Some(event) = self.sides[side].link.poll_event() else { break };
             self.hear(side, event);
         }
+        if self.dice.roll(3) == 0 {
+            self.answer(side);
+        }
         for _ in 0..self.dice.roll(4) {
             let count = self.sides[side].working.len();
             if count > 0 {
                 let index = self.dice.pick(count);
                 self.finish(side, index);
             }
+        }
+    }
+
+    /// A handler answers what it was asked. It may be too late.
+    fn answer(&mut self, side: usize) {
+        if let Some((correlation, payload)) = self.sides[side].calls.pop() {
+            let answered = self.sides[side].link.answer(self.now, correlation, payload);
+            assert!(matches!(answered, Ok(()) | Err(AnswerError::Ended)), "{answered:?}");
         }
     }
 
@@ -389,6 +437,33 @@ impl<'a> World<'a> {
                 let Some(id) = self.sides[side].ids.remove(&own) else { return };
                 self.note(format!("{side} learns that {id} is {fate:?}"));
                 self.settle(id, fate);
+            }
+            Event::Request(RequestEvent::Ended { correlation, outcome }) => {
+                let id = self.asked.remove(&(side, correlation));
+                let id = id.expect("a request ends once");
+                self.note(format!("{side} asked {id}: {outcome:?}"));
+                match outcome {
+                    Outcome::Answered(payload) => assert_eq!(id_of(&payload), id),
+                    Outcome::Failed(failure) => {
+                        let code = failure.code;
+                        let is_known = matches!(
+                            code,
+                            ErrorCode::Deadline
+                                | ErrorCode::Detached
+                                | ErrorCode::InDoubt
+                                | ErrorCode::Cancelled
+                        );
+                        assert!(is_known, "{id} fails by {code:?}");
+                    }
+                }
+            }
+            Event::Call {
+                channel: asked,
+                event: AnswerEvent::Opened { correlation, payload, .. },
+            } => {
+                assert_eq!(asked, Some(channel(1 - side, "policies")));
+                self.note(format!("{side} is asked {}", id_of(&payload)));
+                self.sides[side].calls.push((correlation, payload));
             }
             Event::Stored(own) => {
                 if let Some(id) = self.sides[side].ids.get(&own) {
@@ -479,6 +554,10 @@ impl<'a> World<'a> {
                 while let Some(event) = self.sides[side].link.poll_event() {
                     self.hear(side, event);
                 }
+                while !self.sides[side].calls.is_empty() {
+                    self.answer(side);
+                    self.pump(side);
+                }
                 while !self.sides[side].working.is_empty() {
                     self.finish(side, 0);
                     self.pump(side);
@@ -490,6 +569,7 @@ impl<'a> World<'a> {
             };
             if round > 40
                 && self.sides.iter().all(is_idle)
+                && self.asked.is_empty()
                 && self.pipes.iter().all(VecDeque::is_empty)
             {
                 return;
