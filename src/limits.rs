@@ -292,5 +292,10 @@ pub const LINK_DEAD_TIME: Duration = Duration::from_secs(60);
 /// Answers to the peer's subscriptions and the like that wait to be sent at most. An honest peer
 /// makes at most [`SUBSCRIPTIONS`] wait.
 pub const NOTICES: usize = 256;
+/// Events that wait for the application before a record of the peer ends the session. What credit and
+/// the outbox let an honest peer bring about is half of it.
+pub const LINK_EVENTS: usize = 16 * 1024;
+/// Datagrams that wait for the application; more are dropped, as they are worth nothing if late.
+pub const LINK_DATAGRAMS: usize = 64;
 /// Names that a peer may give aliases in one session; under 100 KiB.
 pub const ALIASES: usize = 256;

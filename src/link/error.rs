@@ -55,8 +55,8 @@ pub(crate) enum LinkError {
     /// A call breaks its rules.
     #[error(transparent)]
     Call(#[from] Violation),
-    /// The peer makes more answers wait than a link holds.
-    #[error("peer asks more than it listens")]
+    /// The peer makes more answers, or more events, wait than a link holds.
+    #[error("peer says more than is heard")]
     Flood,
 }
 

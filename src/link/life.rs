@@ -25,6 +25,7 @@ use crate::delivery::outbox::Foreign;
 use crate::delivery::resume::greeting;
 use crate::delivery::word::{Epoch, Verdict};
 use crate::ids::{PeerId, Role};
+use crate::limits::LINK_EVENTS;
 use crate::priority::Class;
 use crate::session::{self, CloseCode, Order, Session};
 use crate::time::Instant;
@@ -50,6 +51,8 @@ pub(crate) struct Link {
     seed: u64,
     batches: Batches,
     pub(super) events: VecDeque<Event>,
+    /// Datagrams among them.
+    pub(super) datagrams: usize,
     /// When draining ends, whatever waits.
     drained_by: Option<Instant>,
 }
@@ -80,6 +83,7 @@ impl Link {
             seed,
             batches: Batches::default(),
             events: VecDeque::new(),
+            datagrams: 0,
             drained_by: None,
             config,
         }
@@ -314,7 +318,8 @@ impl Link {
         let read = match session.open_frames(now, record) {
             Ok(frames) => {
                 self.heartbeat.hear(now);
-                self.read_frames(now, frames)
+                let has_room = self.events.len() < LINK_EVENTS;
+                if has_room { self.read_frames(now, frames) } else { Err(LinkError::Flood) }
             }
             Err(error) => Err(error.into()),
         };
@@ -429,6 +434,7 @@ impl Link {
             Event::Message(delivery) => {
                 self.inbound.handed_on(delivery.id, &mut self.notices);
             }
+            Event::Datagram(_) => self.datagrams -= 1,
             Event::Request(_) | Event::Call { .. } => self.inbound.pay(false, &mut self.notices),
             _ => {}
         }

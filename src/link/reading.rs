@@ -16,7 +16,7 @@ use crate::delivery::reassembly::End;
 use crate::delivery::resume::{self, resumption};
 use crate::delivery::word::{self, Epoch, Verdict};
 use crate::ids::{PeerId, Role};
-use crate::limits::ALIASES;
+use crate::limits::{ALIASES, LINK_DATAGRAMS};
 use crate::priority::Class;
 use crate::session::{Peer, UpperFrame, UpperFrames};
 use crate::time::Instant;
@@ -52,7 +52,10 @@ impl Link {
         let mut tally = Tally::default();
         for UpperFrame { kind, flags, body } in frames {
             if kind == FrameKind::Datagram as u8 {
-                self.events.push_back(Event::Datagram(body));
+                if self.datagrams < LINK_DATAGRAMS {
+                    self.datagrams += 1;
+                    self.events.push_back(Event::Datagram(body));
+                }
                 continue;
             }
             let Some(frame) = LinkFrame::decode(kind, flags, &body) else { continue };

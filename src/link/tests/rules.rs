@@ -11,6 +11,7 @@ use crate::delivery::inbox::PeerOutbox;
 use crate::delivery::outbox::{Doubt, Seen};
 use crate::delivery::resume::Outcome;
 use crate::delivery::word::Lie;
+use crate::limits::LINK_EVENTS;
 use crate::link::{
     Config, DetachCause, Event, Fate, Link, LinkError, PublishError, Reliability, Resumption,
     State, SubscribeError,
@@ -21,7 +22,7 @@ use crate::session::{CloseCode, FrameError, Malformed, Order};
 use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::{
     Label, Level, put_ack, put_credit, put_first_chunk, put_message, put_name, put_next_chunk,
-    put_outcome, put_resume, put_subscribe, put_subscription_credit, put_void,
+    put_outcome, put_resume, put_subscribe, put_subscribed, put_subscription_credit, put_void,
 };
 
 #[test]
@@ -248,6 +249,28 @@ fn a_message_that_nobody_takes_holds_back_its_subscription_and_no_other() {
     assert_eq!(two.handle_all(1), ["threats 1"]);
 }
 
+/// proto-spec 9.4: its credit was spent when it began, of the subscriptions that there were.
+#[test]
+fn a_message_under_way_does_not_count_for_a_subscription_that_came_later() {
+    let mut two = Two::connected();
+    two.publish(0, vec![7; 30_000]);
+    let first = two.record(0).unwrap();
+    two.give(1, first).unwrap();
+    let later = two.links[1].subscribe(all(1), Amount { messages: 1, bytes: 1 }).unwrap();
+    two.settle();
+    two.publish(0, "next");
+    two.settle();
+    let heard: Vec<_> = two
+        .events(1)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Message(delivery) => Some(delivery.subscriptions),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heard, [vec![1], vec![1, later]]);
+}
+
 /// proto-spec [N-6]
 #[test]
 fn an_agent_that_subscribes_to_another_agent_is_refused() {
@@ -385,6 +408,37 @@ fn a_flood_of_subscriptions_that_are_not_heard_ends_the_session() {
     }
     assert_eq!(read, Err(LinkError::Flood));
     two.assert_closes(1, CloseCode::Busy);
+}
+
+#[test]
+fn events_that_nobody_takes_are_bounded() {
+    let mut two = Two::connected();
+    let flood =
+        |two: &mut Two| two.forge(0, |out| (0..1_500).for_each(|_| put_subscribed(1, 0, out)));
+    let mut records = 0;
+    let read = loop {
+        match flood(&mut two) {
+            Ok(()) => records += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((read, records), (LinkError::Flood, LINK_EVENTS.div_ceil(1_500)));
+    two.assert_closes(1, CloseCode::Busy);
+}
+
+#[test]
+fn datagrams_that_nobody_takes_are_dropped() {
+    let mut two = Two::connected();
+    let mut record = BytesMut::new();
+    for number in 0..100_u8 {
+        let session = two.links[0].session.as_mut().unwrap();
+        session.seal_datagram(two.now, &[number], &mut record).unwrap();
+        let record = record.split();
+        two.give(1, record).unwrap();
+    }
+    let events = two.events(1);
+    let expected: Vec<_> = (0..64).map(|number| Event::Datagram(vec![number].into())).collect();
+    assert_eq!(events, expected);
 }
 
 #[test]

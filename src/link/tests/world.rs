@@ -112,6 +112,8 @@ impl Dice {
 }
 
 const STEPS: usize = 250;
+/// Of a subscription. Small, so that messages wait for it.
+const WINDOW: Amount = Amount { messages: 3, bytes: 100_000 };
 /// Of the trace that a failure prints.
 const LINES: usize = 200;
 const CLASSES: [Class; 4] = [Class::Critical, Class::High, Class::Normal, Class::Low];
@@ -122,7 +124,7 @@ impl<'a> World<'a> {
         let side = |side: usize| {
             let memory = memories[side];
             let mut link = Link::new(config(side, memory), own(side, 0, 0), own(side, 0, 1), seed);
-            let subscription = link.subscribe(all(side), Amount::SUBSCRIPTION_WINDOW).unwrap();
+            let subscription = link.subscribe(all(side), WINDOW).unwrap();
             Side {
                 link,
                 memory,
@@ -356,14 +358,14 @@ impl<'a> World<'a> {
                 Link::restore(config, kept, seed).unwrap()
             }
         };
-        this.subscription = this.link.subscribe(all(side), Amount::SUBSCRIPTION_WINDOW).unwrap();
+        this.subscription = this.link.subscribe(all(side), WINDOW).unwrap();
     }
 
     fn resubscribe(&mut self, side: usize) {
         self.note(format!("{side} subscribes anew"));
         let this = &mut self.sides[side];
         this.link.unsubscribe(this.subscription);
-        this.subscription = this.link.subscribe(all(side), Amount::SUBSCRIPTION_WINDOW).unwrap();
+        this.subscription = this.link.subscribe(all(side), WINDOW).unwrap();
     }
 
     /// The application takes a few events, and is done with a few messages.
@@ -428,8 +430,11 @@ impl<'a> World<'a> {
                     (self.sides[side].sessions, delivery.key.is_some(), delivery.class, channel);
                 let before = self.sides[side].order.insert(key, number);
                 assert!(before < Some(number), "{id} overtakes");
-                for subscription in &delivery.subscriptions {
-                    self.sides[side].link.taken(delivery.id, *subscription);
+                // Else it is taken when it is handled.
+                if self.dice.side() == 0 {
+                    for subscription in &delivery.subscriptions {
+                        self.sides[side].link.taken(delivery.id, *subscription);
+                    }
                 }
                 self.sides[side].working.push(delivery);
             }
