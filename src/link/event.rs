@@ -96,6 +96,24 @@ impl From<outbox::Fate> for Fate {
     }
 }
 
+/// What someone wants of a channel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum ChannelChange {
+    Create = 1,
+    Enable = 2,
+    Disable = 3,
+    Delete = 4,
+}
+
+impl ChannelChange {
+    pub(super) fn from_u8(op: u8) -> Option<Self> {
+        [Self::Create, Self::Enable, Self::Disable, Self::Delete]
+            .into_iter()
+            .find(|change| *change as u8 == op)
+    }
+}
+
 /// What names a numbered message in every session and process: with the peer's proven id, the key to
 /// handle it once where the effect is stored.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -150,6 +168,18 @@ pub(crate) enum Event {
     /// The peer answered a subscription, in each session anew.
     Subscribed {
         subscription: u32,
+        code: ChannelCode,
+    },
+    /// The peer, which may, wants something of a channel; [`Link::managed`](super::Link::managed) tells
+    /// it what became of that.
+    Manage {
+        request: u32,
+        change: ChannelChange,
+        channel: ChannelName,
+    },
+    /// The peer answered [`Link::manage`](super::Link::manage). No answer comes if the session ends.
+    Managed {
+        request: u32,
         code: ChannelCode,
     },
     /// Bytes without number, channel or class.

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::calls::Calls;
 use super::config::{Config, Kept};
 use super::error::{LinkError, PublishError, SubscribeError};
-use super::event::{DeliveryId, DetachCause, Event, MessageId, State};
+use super::event::{ChannelChange, DeliveryId, DetachCause, Event, MessageId, State};
 use super::heartbeat::{Heartbeat, Pulse};
 use super::inbound::Inbound;
 use super::notices::{Notice, Notices};
@@ -17,7 +17,7 @@ use super::packing::write_acks;
 use super::reading::result;
 use super::storing::{About, Batch, Batches, CallPart};
 use super::subscriptions::Subscriptions;
-use crate::channel::{ChannelName, Party, Pattern, Policy, Unauthorized};
+use crate::channel::{ChannelCode, ChannelName, Party, Pattern, Policy, Unauthorized};
 use crate::crypto::Seed;
 use crate::delivery::credit::{Amount, Scope};
 use crate::delivery::inbox::{InboxChange, Ripe};
@@ -281,6 +281,20 @@ impl Link {
             self.inbound.grants.unsubscribe(subscription);
             self.notices.forget(subscription);
             self.notices.push(Notice::Unsubscribe(subscription));
+        }
+    }
+
+    /// Asks the peer to change a channel. `request` names it in the answer.
+    pub(crate) fn manage(&mut self, request: u32, change: ChannelChange, channel: ChannelName) {
+        if self.session.is_some() {
+            self.notices.wish(request, change, channel);
+        }
+    }
+
+    /// Tells the peer what became of a change that it asked for.
+    pub(crate) fn managed(&mut self, request: u32, code: ChannelCode) {
+        if self.session.is_some() {
+            self.notices.push(Notice::Managed { request, code: code.to_u16() });
         }
     }
 

@@ -46,7 +46,9 @@ mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{LinkError, PublishError, RequestError, SubscribeError};
-pub(crate) use self::event::{Delivery, DetachCause, Event, Fate, MessageId, Resumption, State};
+pub(crate) use self::event::{
+    ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State,
+};
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};
 pub(crate) use self::storing::{Batch, Token};

@@ -6,14 +6,16 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::BytesMut;
 
 use super::error::LinkError;
+use super::event::ChannelChange;
 use super::subscriptions::Subscriptions;
+use crate::channel::ChannelName;
 use crate::delivery::credit::{Amount, Scope};
 use crate::limits::NOTICES;
 use crate::priority::Class;
 use crate::session::RecordWriter;
 use crate::wire::message::{
-    put_cancel, put_credit, put_outcome, put_subscribe, put_subscribed, put_subscription_credit,
-    put_unsubscribe,
+    put_cancel, put_channel, put_channel_done, put_credit, put_outcome, put_subscribe,
+    put_subscribed, put_subscription_credit, put_unsubscribe,
 };
 
 /// One frame that waits.
@@ -29,6 +31,10 @@ pub(super) enum Notice {
         correlation: u64,
         reason: u16,
     },
+    Managed {
+        request: u32,
+        code: u16,
+    },
     /// The fate of a message whose number another one has.
     Result {
         class: Class,
@@ -41,6 +47,8 @@ pub(super) enum Notice {
 pub(super) struct Notices {
     /// In the order in which they arose.
     waiting: VecDeque<Notice>,
+    /// What this side wants of channels.
+    wishes: VecDeque<(u32, ChannelChange, ChannelName)>,
     /// What CREDIT has to say. Goes behind all others, so that a peer that may send knows the
     /// subscriptions that there are.
     credit: BTreeMap<Scope, Amount>,
@@ -51,7 +59,7 @@ const LARGEST: usize = 4 + 20 + 256;
 
 impl Notices {
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.credit.is_empty()
+        self.waiting.is_empty() && self.wishes.is_empty() && self.credit.is_empty()
     }
 
     /// Something this side wants.
@@ -70,6 +78,11 @@ impl Notices {
         }
         self.waiting.push_back(notice);
         Ok(())
+    }
+
+    /// Something this side wants of a channel.
+    pub(super) fn wish(&mut self, request: u32, change: ChannelChange, channel: ChannelName) {
+        self.wishes.push_back((request, change, channel));
     }
 
     /// The newest total of a scope, if there is one.
@@ -98,6 +111,11 @@ impl Notices {
             record.frames(LARGEST, |out| put(notice, subscriptions, out));
         }
         while record.room() >= LARGEST
+            && let Some((request, change, channel)) = self.wishes.pop_front()
+        {
+            record.frames(LARGEST, |out| put_channel(request, change as u8, channel.as_str(), out));
+        }
+        while record.room() >= LARGEST
             && self.waiting.is_empty()
             && let Some((scope, Amount { messages, bytes })) = self.credit.pop_first()
         {
@@ -118,6 +136,7 @@ fn put(notice: Notice, subscriptions: &Subscriptions, out: &mut BytesMut) {
         }
         Notice::Unsubscribe(id) => put_unsubscribe(id, out),
         Notice::Subscribed { subscription, code } => put_subscribed(subscription, code, out),
+        Notice::Managed { request, code } => put_channel_done(request, code, out),
         Notice::Cancel { correlation, reason } => put_cancel(correlation, reason, out),
         Notice::Result { class, number, code } => put_outcome(class, number, code, 0, out),
     }

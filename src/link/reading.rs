@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::error::LinkError;
-use super::event::{Delivery, Event, MessageKey, Resumption, State};
+use super::event::{ChannelChange, Delivery, Event, MessageKey, Resumption, State};
 use super::inbound::{Begun, Inbound};
 use super::life::{Link, Stage};
 use super::notices::Notice;
@@ -22,7 +22,7 @@ use crate::session::{Peer, UpperFrame, UpperFrames};
 use crate::time::Instant;
 use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::{self, Label, Level, LinkFrame};
-use crate::wire::{FrameError, FrameKind};
+use crate::wire::{FrameKind, Malformed};
 
 /// Why a message was not handled (proto-spec 9.5).
 pub(super) mod result {
@@ -183,11 +183,11 @@ impl Link {
             LinkFrame::Cancel { correlation, reason } => {
                 self.read_cancel(now, correlation, reason);
             }
-            // Nobody here asked.
-            LinkFrame::ChannelDone { .. } => {}
-            LinkFrame::Channel { .. } => {
-                return Err(FrameError::Misplaced(message::LinkKind::Channel as u8).into());
+            LinkFrame::ChannelDone { request, code } => {
+                let code = ChannelCode::from_u16(code);
+                self.events.push_back(Event::Managed { request, code });
             }
+            LinkFrame::Channel { request, op, name } => self.read_manage(request, op, name)?,
             LinkFrame::Resume(_) => return Err(LinkError::Resume),
         }
         Ok(())
@@ -202,6 +202,23 @@ impl Link {
         let party = party(session.peer(), &self.config.who.id);
         let policy = &self.config.policy;
         Ok(self.subscriptions.peer_subscribes(subscription, pattern, &party, policy))
+    }
+
+    fn read_manage(&mut self, request: u32, op: u8, name: &[u8]) -> Result<(), LinkError> {
+        let change = ChannelChange::from_u8(op).ok_or(Malformed::Value("op"))?;
+        let session = self.session.as_ref().ok_or(LinkError::Detached)?;
+        let party = party(session.peer(), &self.config.who.id);
+        let refusal = match ChannelName::decode(name) {
+            Err(error) => ChannelCode::from(&error),
+            Ok(channel) => match self.config.policy.may_manage(&party, &channel) {
+                Err(error) => ChannelCode::from(&error),
+                Ok(()) => {
+                    self.events.push_back(Event::Manage { request, change, channel });
+                    return Ok(());
+                }
+            },
+        };
+        self.notices.answer(Notice::Managed { request, code: refusal.to_u16() })
     }
 
     fn read_name(&mut self, alias: u32, name: &[u8]) -> Result<(), LinkError> {

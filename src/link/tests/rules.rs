@@ -13,16 +13,17 @@ use crate::delivery::resume::Outcome;
 use crate::delivery::word::Lie;
 use crate::limits::LINK_EVENTS;
 use crate::link::{
-    Config, DetachCause, Event, Fate, Link, LinkError, PublishError, Reliability, Resumption,
-    State, SubscribeError,
+    ChannelChange, Config, DetachCause, Event, Fate, Link, LinkError, PublishError, Reliability,
+    Resumption, State, SubscribeError,
 };
 use crate::priority::Class;
 use crate::session::tests::rig::seed;
 use crate::session::{CloseCode, FrameError, Malformed, Order};
 use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::{
-    Label, Level, put_ack, put_credit, put_first_chunk, put_message, put_name, put_next_chunk,
-    put_outcome, put_resume, put_subscribe, put_subscribed, put_subscription_credit, put_void,
+    Label, Level, put_ack, put_channel, put_credit, put_first_chunk, put_message, put_name,
+    put_next_chunk, put_outcome, put_resume, put_subscribe, put_subscribed,
+    put_subscription_credit, put_void,
 };
 
 #[test]
@@ -439,6 +440,25 @@ fn datagrams_that_nobody_takes_are_dropped() {
     let events = two.events(1);
     let expected: Vec<_> = (0..64).map(|number| Event::Datagram(vec![number].into())).collect();
     assert_eq!(events, expected);
+}
+
+/// proto-spec [N-9]: what is outside the border is refused here, the rest goes to the floor above.
+#[test]
+fn a_change_of_a_channel_is_judged_and_answered() {
+    let mut two = Two::connected();
+    two.links[0].manage(1, ChannelChange::Create, channel(1, "threats"));
+    two.links[0].manage(2, ChannelChange::Disable, channel(0, "threats"));
+    two.settle();
+    let change = ChannelChange::Disable;
+    let manage = Event::Manage { request: 2, change, channel: channel(0, "threats") };
+    assert_eq!(two.events(1), [manage]);
+    two.links[1].managed(2, ChannelCode::Done);
+    two.settle();
+    let managed = |request, code| Event::Managed { request, code };
+    let expected = [managed(1, ChannelCode::Unauthorized), managed(2, ChannelCode::Done)];
+    assert_eq!(two.events(0), expected);
+    let read = two.forge(0, |out| put_channel(1, 5, "agent.agent.logs", out));
+    assert_eq!(read, Err(Malformed::Value("op").into()));
 }
 
 #[test]
