@@ -38,13 +38,19 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "`link` will join it to a session"))]
-#[expect(unused_imports, reason = "`link` will join it to a session")]
+#[cfg_attr(not(test), expect(dead_code, reason = "commands are not joined to a link yet"))]
+#[expect(unused_imports, reason = "commands are not joined to a link yet")]
 mod call;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the link will use it"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "lists of channels belong to the floors above")
+)]
 mod channel;
 mod crypto;
-#[cfg_attr(not(test), expect(dead_code, reason = "link composes it"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the floors above will ask for sums and dead letters")
+)]
 mod delivery;
 mod error;
 #[cfg(feature = "__fuzz")]
@@ -53,6 +59,8 @@ pub mod fuzzing;
 pub mod header;
 mod ids;
 pub mod limits;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the runtime will drive it"))]
+mod link;
 mod priority;
 #[cfg(feature = "runtime")]
 pub mod runtime;

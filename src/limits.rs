@@ -288,3 +288,22 @@ pub const INBOX_MESSAGES: usize = 4_096;
 pub const INBOX_RANGES: usize = 256;
 /// Refusals of a class that are remembered for a sender that did not hear of them.
 pub const INBOX_VERDICTS: usize = 16;
+
+// link
+/// Silence of the peer after which it is asked for a sign of life: nginx and AWS load balancers close
+/// after 60 s of silence unless told otherwise.
+pub const HEARTBEAT_TIME: Duration = Duration::from_secs(30);
+/// Tenths by which that varies in both directions, so that many links do not ask at once.
+pub const HEARTBEAT_JITTER_TENTHS: u32 = 1;
+/// Silence after which the session is given up: two questions went without an answer.
+pub const LINK_DEAD_TIME: Duration = Duration::from_secs(60);
+/// Answers to the peer's subscriptions and the like that wait to be sent at most. An honest peer
+/// makes at most [`SUBSCRIPTIONS`] wait.
+pub const NOTICES: usize = 256;
+/// Events that wait for the application before a record of the peer ends the session. What credit and
+/// the outbox let an honest peer bring about is half of it.
+pub const LINK_EVENTS: usize = 16 * 1024;
+/// Datagrams that wait for the application; more are dropped, as they are worth nothing if late.
+pub const LINK_DATAGRAMS: usize = 64;
+/// Names that a peer may give aliases in one session; under 100 KiB.
+pub const ALIASES: usize = 256;

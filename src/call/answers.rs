@@ -332,6 +332,11 @@ impl Answers {
         self.events.pop_front()
     }
 
+    /// Whether a call has no last answer, or its items have not arrived.
+    pub(crate) fn is_open(&self, correlation: Correlation) -> bool {
+        self.open.contains_key(&correlation)
+    }
+
     /// Calls without a last answer, and streams whose items have not arrived.
     pub(crate) fn open_calls(&self) -> usize {
         self.open.len()

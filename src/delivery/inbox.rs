@@ -164,6 +164,7 @@ impl Inbox {
     pub(crate) fn resume(&mut self, outbox: Epoch) -> PeerOutbox {
         let known = self.peer.replace(outbox);
         if known == Some(outbox) {
+            self.repeat_results();
             return PeerOutbox::Same;
         }
         self.life = self.life.wrapping_add(1);
@@ -173,6 +174,18 @@ impl Inbox {
         self.results.clear();
         self.peer_dirty = self.durability == Durability::Durable;
         if known.is_some() { PeerOutbox::Reset } else { PeerOutbox::First }
+    }
+
+    /// The last results may be lost with the session before. They are said again, before an
+    /// acknowledgement says "handled" of the same numbers.
+    fn repeat_results(&mut self) {
+        self.results.clear();
+        for class in Class::ALL {
+            let lane = self.lanes.get(class);
+            let safe = lane.verdicts().filter(|(number, _)| lane.safe.contains(*number));
+            let results = safe.map(|(number, verdict)| Refusal { class, number, verdict });
+            self.results.extend(results);
+        }
     }
 
     /// A numbered message arrived as a whole.
@@ -327,6 +340,11 @@ impl Inbox {
     /// same number.
     pub(crate) fn poll_result(&mut self) -> Option<Refusal> {
         self.results.pop_front()
+    }
+
+    /// Whether a result waits to be sent.
+    pub(crate) fn has_result(&self) -> bool {
+        !self.results.is_empty()
     }
 
     /// The next acknowledgement to send; none before every result was taken.

@@ -500,6 +500,11 @@ impl<T> Line<T> {
         Some((first, last))
     }
 
+    /// Whether [`Self::tell_void`] has something.
+    pub(super) fn has_void(&self) -> bool {
+        self.voids.iter().any(|void| void.sent.is_none() && void.first <= self.taken)
+    }
+
     /// Voids that were not acknowledged in time are told again.
     pub(super) fn repeat_voids(&mut self, now: Instant) {
         for void in &mut self.voids {

@@ -332,6 +332,12 @@ impl<T: Clone> Outbox<T> {
         None
     }
 
+    /// Whether [`Self::poll_ready`] or [`Self::poll_void`] may have something.
+    pub(crate) fn has_word(&self) -> bool {
+        let has_void = || Class::ALL.iter().any(|class| self.lines.get(*class).has_void());
+        self.may_send() && (!self.ready.is_empty() || has_void())
+    }
+
     /// Before the store knows whom messages are sent to, none may go: after a crash nobody would know
     /// that an inbox lost since may have handled them.
     fn may_send(&self) -> bool {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::error::OpenError;
 use super::event::Event;
+use super::open::Above;
 use super::sealed::{Phase, Session};
 use super::side::Side;
 use crate::crypto::Secret;
 use crate::header::Header;
 use crate::ids::Generation;
 use crate::time::Instant;
-use crate::wire::{Frame, FrameError, FrameKind, Frames, KeyUpdate};
+use crate::wire::{Frame, FrameError, FrameKind, Frames, KeyUpdate, LinkFrame};
 
 /// Which frames that are signed a record has held so far: one of each type at most.
 #[derive(Default)]
@@ -36,10 +37,20 @@ impl Signed {
 
 impl Session {
     /// Checks the frames of an authentic record. Changes nothing.
-    pub(super) fn check_frames(&self, header: &Header, plaintext: &[u8]) -> Result<(), FrameError> {
+    pub(super) fn check_frames(
+        &self,
+        above: Above,
+        header: &Header,
+        plaintext: &[u8],
+    ) -> Result<(), FrameError> {
         let (mut first, mut signed) = (true, Signed::default());
         for frame in Frames::new(plaintext) {
             let frame = frame?;
+            if let (Above::Link, Frame::Other { kind, flags, body }) = (above, &frame)
+                && let Some(read) = LinkFrame::decode(*kind, *flags, body)
+            {
+                read?;
+            }
             self.check_frame(header, &frame, first)?;
             signed.check(&frame)?;
             first = false;

@@ -29,6 +29,8 @@ mod keys;
 mod knock;
 mod open;
 mod padding;
+#[cfg(any(feature = "__fuzz", test))]
+mod paired;
 mod receiving;
 mod record;
 mod refresh;
@@ -40,7 +42,7 @@ mod side;
 #[cfg(feature = "__fuzz")]
 mod staged;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verifier;
 mod window;
 
@@ -64,8 +66,11 @@ pub use self::sealed::Session;
 pub use self::verifier::{Anchor, Asked, Claim, Peer, Pinned, Refusal, Roots, Verifier};
 pub use crate::wire::{CloseCode, FrameError, Malformed};
 
+pub(crate) use self::open::{UpperFrame, UpperFrames};
+#[cfg(any(feature = "__fuzz", test))]
+pub(crate) use self::paired::{Stage, pair, peer_of};
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub use self::staged::claiming;
 #[cfg(feature = "__fuzz")]
-pub(crate) use self::staged::{Observation, Stage, observe, offered_rekey, pair, peer_of, wear};
+pub(crate) use self::staged::{Observation, observe, offered_rekey, wear};

@@ -14,7 +14,7 @@ use crate::header::{HEADER_BYTES, Header, RecordType, TAG_BYTES};
 use crate::ids::LinkId;
 use crate::limits::FORGERIES;
 use crate::time::Instant;
-use crate::wire::{Frame, Frames, NoSession, wipe_reset_token};
+use crate::wire::{Frame, FrameKind, Frames, NoSession, wipe_reset_token};
 
 /// The frames of a record that was opened; the session has acted on its own already.
 #[derive(Clone)]
@@ -70,7 +70,65 @@ impl Iterator for Datagrams {
     }
 }
 
+/// Who stands above the session and reads what is not the session's own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Above {
+    /// Nobody: frames of floors above are unknown.
+    Nobody,
+    /// The link: its frames are checked with the rest of the record.
+    Link,
+}
+
+/// A frame that is not the session's own: a datagram, or one of the floors above.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct UpperFrame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) body: Bytes,
+}
+
+/// The frames of an opened record that are not the session's own, in order. Each is a slice of its
+/// buffer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UpperFrames {
+    rest: Bytes,
+}
+
+impl Iterator for UpperFrames {
+    type Item = UpperFrame;
+
+    fn next(&mut self) -> Option<UpperFrame> {
+        let mut frames = Frames::new(&self.rest);
+        let (kind, flags, body) = loop {
+            match frames.next()?.ok()? {
+                Frame::Datagram(payload) => break (FrameKind::Datagram as u8, 0, payload),
+                Frame::Other { kind, flags, body } => break (kind, flags, body),
+                Frame::Close { .. } => return None,
+                _ => {}
+            }
+        };
+        let body = self.rest.slice_ref(body);
+        self.rest = self.rest.slice_ref(frames.rest());
+        Some(UpperFrame { kind, flags, body })
+    }
+}
+
 impl Session {
+    /// Opens a record as [`Session::open`] does, for a link: a frame of the link's that is broken
+    /// breaks the record, and no frame of it acts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub(crate) fn open_frames(
+        &mut self,
+        now: Instant,
+        mut record: BytesMut,
+    ) -> Result<UpperFrames, OpenError> {
+        let length = self.open_for(Above::Link, now, &mut record)?.plaintext.len();
+        Ok(UpperFrames { rest: plaintext_of(record, length) })
+    }
+
     /// Opens a record as [`Session::open`] does, and keeps its buffer for the datagrams in it.
     ///
     /// # Errors
@@ -82,10 +140,7 @@ impl Session {
         mut record: BytesMut,
     ) -> Result<Datagrams, OpenError> {
         let length = self.open(now, &mut record)?.plaintext.len();
-        let mut rest = record.freeze();
-        rest.advance(HEADER_BYTES.min(rest.len()));
-        rest.truncate(length);
-        Ok(Datagrams { rest })
+        Ok(Datagrams { rest: plaintext_of(record, length) })
     }
 
     /// Opens a record in place, and acts on what of it is the session's own.
@@ -99,10 +154,19 @@ impl Session {
         now: Instant,
         record: &'r mut [u8],
     ) -> Result<Opened<'r>, OpenError> {
+        self.open_for(Above::Nobody, now, record)
+    }
+
+    fn open_for<'r>(
+        &mut self,
+        above: Above,
+        now: Instant,
+        record: &'r mut [u8],
+    ) -> Result<Opened<'r>, OpenError> {
         if self.is_over() {
             return Err(OpenError::Closed);
         }
-        let opened = self.open_data(now, record);
+        let opened = self.open_data(above, now, record);
         if let Err(error) = &opened
             && let Fate::CloseSession(code) = error.fate(self.attachment.order())
         {
@@ -113,6 +177,7 @@ impl Session {
 
     fn open_data<'r>(
         &mut self,
+        above: Above,
         now: Instant,
         record: &'r mut [u8],
     ) -> Result<Opened<'r>, OpenError> {
@@ -159,7 +224,7 @@ impl Session {
         let length = sealed.len().saturating_sub(TAG_BYTES);
         let plaintext = sealed.get_mut(..length).unwrap_or_default();
         self.rekey.count(now, plaintext.len());
-        self.check_frames(&header, plaintext)?;
+        self.check_frames(above, &header, plaintext)?;
         if self.phase == Phase::Unconfirmed {
             self.phase = Phase::Open;
             self.events.push(Event::Confirmed);
@@ -191,4 +256,12 @@ impl Session {
             self.events.push(Event::SessionLost);
         }
     }
+}
+
+/// What stands between the header and the tag of a record that was opened.
+fn plaintext_of(record: BytesMut, length: usize) -> Bytes {
+    let mut rest = record.freeze();
+    rest.advance(HEADER_BYTES.min(rest.len()));
+    rest.truncate(length);
+    rest
 }

@@ -141,6 +141,23 @@ impl RecordWriter<'_> {
         Ok(())
     }
 
+    /// Adds what `put` appends, frames of floors above, if `bytes` of them fit. Returns whether they
+    /// did.
+    ///
+    /// # Panics
+    ///
+    /// If `put` appends more than `bytes`.
+    pub(crate) fn frames(&mut self, bytes: usize, put: impl FnOnce(&mut BytesMut)) -> bool {
+        if bytes > self.room() {
+            return false;
+        }
+        let before = self.out.len();
+        put(self.out);
+        let added = self.out.len() - before;
+        assert!(added <= bytes, "frames are as long as announced");
+        true
+    }
+
     /// Seals the record.
     pub fn seal(mut self) {
         let used = self.used();
@@ -157,7 +174,8 @@ impl RecordWriter<'_> {
         self.sealed = true;
     }
 
-    fn used(&self) -> usize {
+    /// Bytes of the frames in it.
+    pub(crate) fn used(&self) -> usize {
         self.out.len() - self.start - HEADER_BYTES
     }
 }

@@ -169,6 +169,11 @@ impl Session {
         self.phase == Phase::Open
     }
 
+    /// Whether the peer is known to have the session: an initiator waits for ACCEPT.
+    pub(crate) fn is_accepted(&self) -> bool {
+        !matches!(self.phase, Phase::Unaccepted)
+    }
+
     /// Whether the session is over.
     #[must_use]
     pub fn is_closed(&self) -> bool {

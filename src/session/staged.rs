@@ -1,26 +1,11 @@
-//! Sessions for the fuzzer: made without a handshake, which would cost a hundred times what the
-//! fuzzer then does with them, and looked into. Exists behind the private feature `__fuzz` only.
-
-use std::sync::Arc;
+//! Sessions looked into and worn out, for the fuzzer. Exists behind the private feature `__fuzz` only.
 
 use super::attachment::Order;
 use super::config::Config;
-use super::keys::{Early, HandshakeKeys};
-use super::sealed::{Opening, Phase, Session};
-use super::side::Side;
-use super::verifier::{Asked, Claim, Peer};
-use crate::crypto::{PublicKey, Secret, Suite, hash};
-use crate::ids::{Generation, LinkId};
-use crate::time::{Instant, Now};
+use super::sealed::{Phase, Session};
+use crate::crypto::PublicKey;
+use crate::time::Instant;
 use crate::wire::{self, encode_claim};
-
-/// What a pair begins with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stage {
-    pub suite: Suite,
-    pub resumed: bool,
-    pub now: Now,
-}
 
 /// A party that claims the key of another, and signs with its own all the same.
 #[must_use]
@@ -28,44 +13,6 @@ pub fn claiming(mut config: Config, key: &PublicKey) -> Config {
     config.claim.clear();
     encode_claim(&wire::Claim::Key(key.to_bytes()), &mut config.claim);
     config
-}
-
-/// The peer that `config` admits on the claim that `other` presents, which `now` allows.
-pub(crate) fn peer_of(config: &Config, other: &Config, now: Now) -> Option<Peer> {
-    let claim = Claim::decode(&other.claim).ok()?;
-    let asked = Asked { realm: &config.realm, role: other.role, now: now.unix };
-    config.peer.admit(&claim, &asked).ok()
-}
-
-/// An agent that dialled and a backend that accepted it, as a handshake leaves them. Each comes
-/// with the peer it admitted.
-pub(crate) fn pair(
-    agent: (&Arc<Config>, &Peer),
-    backend: (&Arc<Config>, &Peer),
-    stage: Stage,
-) -> (Session, Session) {
-    let keys = || {
-        let transcript = hash(&[b"staged"]);
-        HandshakeKeys::new(&Early::new(None), b"staged", transcript).session(transcript)
-    };
-    let links = (LinkId([1; 8]), LinkId([2; 8]));
-    let opening = |side, (link, remote), peer: &Peer, record_bytes: u16| Opening {
-        side,
-        suite: stage.suite,
-        link,
-        remote,
-        peer: peer.clone(),
-        // Only a credential runs out, and only a credential has a subject.
-        subject: peer.not_after.map(|_| peer.id.clone()),
-        record_bytes: record_bytes.into(),
-        resumed: stage.resumed,
-    };
-    let dialled = opening(Side::Initiator, links, agent.1, backend.0.record_bytes);
-    let answered = opening(Side::Responder, (links.1, links.0), backend.1, agent.0.record_bytes);
-    let accept = Some((Generation(1), Secret::new([7; 16])));
-    let agent = Session::new(Arc::clone(agent.0), dialled, keys(), None, stage.now);
-    let backend = Session::new(Arc::clone(backend.0), answered, keys(), accept, stage.now);
-    (agent, backend)
 }
 
 /// Ages a session: the next record has a position of `seq` or above, and so many forgeries came.

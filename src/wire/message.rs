@@ -31,6 +31,7 @@ pub(crate) enum LinkKind {
     Outcome = 0x06,
     Credit = 0x07,
     Cancel = 0x08,
+    Void = 0x0c,
     Resume = 0x10,
     Subscribe = 0x20,
     Unsubscribe = 0x21,
@@ -114,6 +115,12 @@ pub(crate) enum LinkFrame<'a> {
     Cancel {
         correlation: u64,
         reason: u16,
+    },
+    /// No message of the class will have these numbers, ends included.
+    Void {
+        class: Class,
+        first: u64,
+        last: u64,
     },
     Resume(Resume<'a>),
     Subscribe {
@@ -203,7 +210,7 @@ impl<'a> LinkFrame<'a> {
             0x04 if flags & FIRST != 0 => CLASS | NUMBERED | AGAIN | EXPIRES | FIRST | LAST,
             0x04 => CLASS | LAST,
             0x05 => CLASS | HANDLED,
-            0x06 => CLASS,
+            0x06 | 0x0c => CLASS,
             0x07 if flags & SUBSCRIPTION != 0 => SUBSCRIPTION,
             0x07 => CLASS,
             0x08 | 0x10 | 0x20..=0x25 => 0,
@@ -241,6 +248,13 @@ impl<'a> LinkFrame<'a> {
             },
             0x07 => Self::Credit { class, messages: reader.u64()?, bytes: reader.u64()? },
             0x08 => Self::Cancel { correlation: reader.u64()?, reason: reader.u16()? },
+            0x0c => {
+                let (first, last) = (number(reader)?, number(reader)?);
+                if last < first {
+                    return Err(Malformed::Order("numbers"));
+                }
+                Self::Void { class, first, last }
+            }
             0x10 => Self::Resume(Resume {
                 outbox: reader.array()?,
                 inbox: reader.array()?,
@@ -451,6 +465,13 @@ pub(crate) fn put_subscription_credit(
     out.put_u64(bytes);
 }
 
+/// Appends a VOID.
+pub(crate) fn put_void(class: Class, first: u64, last: u64, out: &mut BytesMut) {
+    begin(out, LinkKind::Void, class_bits(class), 16);
+    out.put_u64(first);
+    out.put_u64(last);
+}
+
 /// Appends a CANCEL.
 pub(crate) fn put_cancel(correlation: u64, reason: u16, out: &mut BytesMut) {
     begin(out, LinkKind::Cancel, 0, 10);
@@ -550,7 +571,7 @@ mod tests {
     #[test]
     fn each_frame_stands_as_the_table_draws_it() {
         type Put = fn(&mut BytesMut);
-        let cases: [(Put, &[u8]); 16] = [
+        let cases: [(Put, &[u8]); 17] = [
             (|out| put_message(&BEST_EFFORT, &[9], out), &[3, 0, 0, 1, 9]),
             (
                 |out| put_message(&LABEL, &[9], out),
@@ -586,6 +607,10 @@ mod tests {
             (
                 |out| put_subscription_credit(6, 7, 8, out),
                 &[7, 4, 0, 20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8],
+            ),
+            (
+                |out| put_void(Class::High, 7, 8, out),
+                &[0x0c, 1, 0, 16, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8],
             ),
             (|out| put_cancel(7, 8, out), &[8, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 7, 0, 8]),
             (
@@ -636,6 +661,7 @@ mod tests {
             (0x05, 0b111),
             (0x06, 0b11),
             (0x08, 0),
+            (0x0c, 0b11),
             (0x10, 0),
             (0x20, 0),
             (0x25, 0),
@@ -688,6 +714,26 @@ mod tests {
         assert_eq!(zero, Err(FrameError::Malformed(3, Malformed::Value("number"))));
         let again = LinkFrame::decode(3, AGAIN, &[]).unwrap();
         assert_eq!(again, Err(FrameError::Malformed(3, Malformed::Value("again"))));
+    }
+
+    /// proto-spec [M-5]
+    #[test]
+    fn a_void_names_numbers_in_order() {
+        let read = |first: u64, last: u64| {
+            let mut out = BytesMut::new();
+            put_void(Class::Low, first, last, &mut out);
+            LinkFrame::decode(0x0c, 3, &out[FRAME_HEADER_BYTES..]).unwrap().map(|_| ())
+        };
+        let refused = |cause| Err(FrameError::Malformed(0x0c, cause));
+        assert_eq!(read(1, 1), Ok(()));
+        assert_eq!(read(3, u64::MAX), Ok(()));
+        assert_eq!(read(0, 1), refused(Malformed::Value("number")));
+        assert_eq!(read(2, 0), refused(Malformed::Value("number")));
+        assert_eq!(read(2, 1), refused(Malformed::Order("numbers")));
+        let longer = LinkFrame::decode(0x0c, 0, &[1; 17]).unwrap().map(|_| ());
+        assert_eq!(longer, refused(Malformed::TrailingBytes));
+        let shorter = LinkFrame::decode(0x0c, 0, &[1; 15]).unwrap().map(|_| ());
+        assert_eq!(shorter, refused(Malformed::Truncated));
     }
 
     #[test]

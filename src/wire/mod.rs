@@ -5,16 +5,15 @@
 
 mod block;
 mod close;
-#[cfg_attr(not(test), expect(dead_code, reason = "what sends messages is not written yet"))]
-mod content;
+pub(crate) mod content;
 mod credential;
 #[cfg(test)]
 mod edits;
 mod frame;
 mod hello;
 mod list;
-#[cfg_attr(not(test), expect(dead_code, reason = "what sends messages is not written yet"))]
-mod message;
+#[cfg_attr(not(test), expect(dead_code, reason = "the link will write and read them"))]
+pub(crate) mod message;
 mod reader;
 mod reply;
 mod small;
@@ -32,6 +31,7 @@ pub(crate) use self::frame::{
 };
 pub(crate) use self::hello::{Hello, HelloFields, HelloMarks, RESUME_ENTRY_BYTES};
 pub(crate) use self::list::{List, put_entry};
+pub(crate) use self::message::LinkFrame;
 pub(crate) use self::reader::Reader;
 pub(crate) use self::reply::{Reply, encode_reply};
 pub(crate) use self::small::{NoSession, Reject, Retry};

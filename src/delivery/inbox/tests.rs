@@ -12,6 +12,7 @@ const NOW: Instant = Instant::from_nanos(1_000);
 const HASH: ContentHash = [1; 16];
 const VERDICT: Verdict = Verdict { code: 3, detail: 4 };
 
+/// proto-spec [M-15]
 #[test]
 fn a_number_is_new_once() {
     let mut inbox = inbox(Durability::Memory);
@@ -54,6 +55,7 @@ fn handlers_end_in_any_order() {
     assert_eq!(inbox.held(CLASS), 0);
 }
 
+/// proto-spec [M-16]
 #[test]
 fn nothing_is_said_to_be_handled_before_it_is_stored() {
     let mut inbox = inbox(Durability::Durable);
@@ -162,6 +164,28 @@ fn a_refusal_that_a_cut_swallowed_is_said_again() {
     assert_eq!(*inbox.resumable().get(CLASS), numbers(1, &[(3, 3)]));
     assert_eq!(again(&mut inbox, 2), Arrival::Duplicate(Level::Handled));
     assert_eq!(inbox.poll_result().map(|refusal| refusal.verdict), Some(VERDICT));
+}
+
+/// proto-spec [M-19]: what is acknowledged before the sender repeats the message would else say
+/// "handled" of it.
+#[test]
+fn a_resume_says_the_last_refusals_again_before_it_acknowledges() {
+    for durability in [Durability::Memory, Durability::Durable] {
+        let mut inbox = inbox(durability);
+        let keys = [1, 2].map(|number| arrive(&mut inbox, number));
+        inbox.refused(keys[0], VERDICT);
+        store(&mut inbox);
+        assert!(inbox.poll_result().is_some());
+        inbox.refused(keys[1], VERDICT);
+        let peer = inbox.peer().unwrap();
+        inbox.resume(peer);
+        inbox.void(NOW, CLASS, 3, 3).unwrap();
+        assert_eq!(inbox.poll_ack(NOW, Ripe::All), None);
+        let said: Vec<_> = std::iter::from_fn(|| inbox.poll_result()).collect();
+        let numbers: Vec<_> = said.iter().map(|refusal| refusal.number).collect();
+        let stored = if durability == Durability::Memory { vec![1, 2] } else { vec![1] };
+        assert_eq!(numbers, stored);
+    }
 }
 
 #[test]

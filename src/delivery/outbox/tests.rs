@@ -113,6 +113,7 @@ fn a_message_that_is_never_settled_holds_back_a_bounded_number_of_others() {
     assert!(outbox.insert(CLASS, fresh(0)).is_ok());
 }
 
+/// proto-spec [M-18]
 #[test]
 fn a_durable_message_is_not_sent_before_it_is_stored() {
     let mut outbox = durable();
@@ -180,6 +181,7 @@ fn rows_that_no_outbox_leaves_are_refused() {
     assert_eq!(durable().restore(None, &PerClass::from_fn(|_| NUMBER_MAX), []), Ok(()));
 }
 
+/// proto-spec [M-17]
 #[test]
 fn what_was_not_handled_is_sent_again_in_the_next_session() {
     let mut outbox = attached();

@@ -1,11 +1,13 @@
 //! Frames under good keys that break the protocol, or do not.
 
+use bytes::BytesMut;
+
 use super::rig::{
     agent_config, assert_ends, at, backend_config, ends, ends_of, events, forge, frame, open,
     transmit,
 };
 use crate::session::sealed::Session;
-use crate::session::{CloseCode, Event, FrameError, Malformed, OpenError};
+use crate::session::{CloseCode, Event, FrameError, Malformed, OpenError, UpperFrame};
 
 /// proto-spec [V-5]: a frame that must be understood and is not ends the session.
 #[test]
@@ -56,6 +58,45 @@ fn no_frame_of_a_broken_record_acts() {
         let said = transmit(&mut ends.agent, at(0)).unwrap();
         assert_eq!(said.len(), 24 + 10 + 16, "a CLOSE alone, no PONG: {broken:02x?}");
     }
+}
+
+/// proto-spec [F-1]: where a link stands above, its frames are parsed with the rest of the record.
+#[test]
+fn a_broken_frame_of_the_link_breaks_the_record_for_a_link_alone() {
+    let broken = frame(0x0c, 0, &[0; 16]);
+    let record = [frame(0x02, 0, &[7; 8]), frame(0x14, 0, b"a"), broken].concat();
+
+    let mut ends = ends();
+    let sealed = forge(&mut ends.agent, &record);
+    let cause = Malformed::Value("number");
+    let read = ends.backend.open_frames(at(0), sealed).map(Iterator::count);
+    assert_eq!(read, Err(FrameError::Malformed(0x0c, cause).into()));
+    assert_ends(&mut ends.backend, &mut ends.agent, CloseCode::ProtocolViolation);
+
+    let mut ends = self::ends();
+    let sealed = forge(&mut ends.agent, &record);
+    assert_eq!(open(&mut ends.backend, &sealed), Ok(vec![b"a".to_vec()]));
+}
+
+#[test]
+fn frames_of_floors_above_come_in_order_up_to_a_close() {
+    let mut ends = ends();
+    let mut record = BytesMut::new();
+    let mut writer = ends.agent.record(at(0), &mut record).unwrap();
+    writer.datagram(b"a").unwrap();
+    assert!(writer.frames(5, |out| out.extend_from_slice(&frame(0x7f, 9, b"b"))));
+    let room = writer.room();
+    assert!(!writer.frames(room + 1, |_| panic!("it does not fit")));
+    writer.seal();
+    let read: Vec<_> = ends.backend.open_frames(at(0), record).unwrap().collect();
+    let upper = |kind, flags, body: &'static [u8]| UpperFrame { kind, flags, body: body.into() };
+    assert_eq!(read, [upper(0x14, 0, b"a"), upper(0x7f, 9, b"b")]);
+
+    let close = frame(0x11, 0, &[0x80, 0, 0, 0, 0, 9]);
+    let frames = [frame(0x01, 0, &[1; 8]), frame(0x14, 0, b"a"), close, frame(0x14, 0, b"b")];
+    let record = forge(&mut ends.agent, &frames.concat());
+    let read: Vec<_> = ends.backend.open_frames(at(0), record).unwrap().collect();
+    assert_eq!(read, [upper(0x14, 0, b"a")]);
 }
 
 /// proto-spec [S-5]: an announcement of another epoch than its record's is refused.

@@ -1,0 +1,54 @@
+//! One link to one peer, without I/O: a session while there is one, and what outlives it. Bytes,
+//! time and a seed come in; records, events and changes for a store come out.
+//!
+//! ```text
+//!                 attach                 peer's RESUME
+//!   Detached ────────────► Connecting ────────────────► Connected
+//!      ▲                        │                         │    │ drain
+//!      └── cut, dead, CLOSE ────┴─────────────────────────┘    ▼
+//!      └── cut, dead ─────────────────────────────────────  Draining
+//!                          (still draining once it is back)    │ nothing waits, or time is over
+//!   any ── close ────────────────────────────────────────►  Closed
+//! ```
+//!
+//! The straight line of a message:
+//!
+//! ```text
+//! out   publish ─► outbox (numbered) ─► (store) ─► queue ─► credit, flight ─► MSG or CHUNK ─► record
+//!                └ best effort ────────────────────┘
+//! in    record ─► frames ─► reassembly ─► credit ─► policy ─► inbox ─► Event::Message
+//!       taken: credit goes back · handled, refused: the sender hears it
+//! calls request ─► Requests ─► MSG ─► Answers ─► Event::Call · answer ─► MSG ─► Event::Request
+//! ```
+//!
+//! Whoever drives a link calls, after each call that changes it and in this order:
+//! [`Link::poll_changes`] for the store, [`Link::poll_record`] for the transport until it has none,
+//! [`Link::poll_event`] for the application, and sleeps until [`Link::poll_timeout`].
+//!
+//! A link needs a transport that keeps order: credit of subscriptions, names and pieces rest on it.
+//! Numbers and handled marks do not, and survive every session.
+
+mod calls;
+mod config;
+mod error;
+mod event;
+mod heartbeat;
+mod inbound;
+mod life;
+mod notices;
+mod outbound;
+mod packing;
+mod reading;
+mod storing;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::config::{Config, Kept, Who};
+pub(crate) use self::error::{LinkError, PublishError, RequestError, SubscribeError};
+pub(crate) use self::event::{
+    ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State,
+};
+pub(crate) use self::life::Link;
+pub(crate) use self::outbound::{Publish, Reliability};
+pub(crate) use self::storing::{Batch, Token};
