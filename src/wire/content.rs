@@ -134,11 +134,12 @@ impl ContentKind {
     /// correlation or none.
     fn allows(self, flags: u8) -> bool {
         let (channel, correlated, others) = match self {
-            Self::Event => (true, false, HEADERS),
+            // A command names itself in its payload: its id outlives sessions and processes.
+            Self::Event | Self::Command => (true, false, HEADERS),
             Self::Request => (true, true, HEADERS | STREAM),
-            Self::Command => (true, true, HEADERS),
             Self::Response | Self::Item | Self::Failure => (false, true, HEADERS),
-            Self::Progress | Self::Status | Self::Demand => (false, true, 0),
+            Self::Progress | Self::Demand => (false, true, 0),
+            Self::Status => (false, false, 0),
         };
         let named = matches!(flags & (NAMED | ALIASED), NAMED | ALIASED);
         let known = flags & !(NAMED | ALIASED | CORRELATED | others) == 0;
@@ -179,11 +180,11 @@ mod tests {
                 let bytes = [&[kind, flags][..], &[0; 20]].concat();
                 let read = Content::decode(&bytes);
                 let (channel, call, allowed) = match kind {
-                    0 => (true, false, HEADERS),
+                    0 | 6 => (true, false, HEADERS),
                     1 => (true, true, HEADERS | STREAM),
-                    6 => (true, true, HEADERS),
                     2 | 3 | 5 => (false, true, HEADERS),
-                    4 | 7 | 8 => (false, true, 0),
+                    4 | 8 => (false, true, 0),
+                    7 => (false, false, 0),
                     _ => {
                         assert_eq!(read, Err(Malformed::Value("kind")));
                         continue;
