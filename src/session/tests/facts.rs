@@ -18,6 +18,7 @@ fn both_ends_say_the_same_of_their_session() {
     let backend = backend_config().with_record_bytes(5_000).unwrap();
     let mut ends = ends_of(agent, backend);
     assert!(!ends.agent.is_open() && !ends.backend.is_open());
+    assert!(!ends.agent.is_accepted() && ends.backend.is_accepted());
     assert!(!ends.agent.is_resumed() && !ends.backend.is_resumed());
     ends = settled(ends);
     assert!(ends.agent.is_open() && ends.backend.is_open());

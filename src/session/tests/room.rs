@@ -9,6 +9,15 @@ use crate::session::sealed::Session;
 
 const BEFORE: &[u8] = b"records that wait";
 
+#[test]
+#[should_panic(expected = "as long as announced")]
+fn frames_longer_than_announced_are_never_sealed() {
+    let mut ends = ends();
+    let mut out = BytesMut::new();
+    let mut record = ends.agent.record(at(0), &mut out).unwrap();
+    record.frames(4, |out| out.extend_from_slice(&[0; 5]));
+}
+
 /// proto-spec: the longest datagram fits, one byte more does not, wherever in its buffer the
 /// record begins.
 #[test]
