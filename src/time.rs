@@ -35,6 +35,15 @@ impl Instant {
     }
 }
 
+/// The number behind `state` in an even sequence (SplitMix64): spreads waits from a seed, so that many
+/// sides do not move at once. Foreseeable; not for secrets.
+pub(crate) const fn spread(state: u64) -> u64 {
+    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}
+
 /// A point on the wall clock, in seconds since 1970. Credentials, stored chains and cookies are judged
 /// by it; nothing of a session is.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

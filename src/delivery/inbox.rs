@@ -14,10 +14,11 @@ use std::collections::VecDeque;
 use super::lane::{Lane, Standing};
 use super::per_class::PerClass;
 use super::ranges::Numbers;
-use super::word::{Durability, Epoch, Level, Lie, Ticket, Verdict};
+use super::word::{Durability, Epoch, Lie, Ticket, Verdict};
 use crate::limits::NUMBER_MAX;
 use crate::priority::Class;
 use crate::time::Instant;
+use crate::wire::message::Level;
 
 pub(crate) use super::lane::ContentHash;
 

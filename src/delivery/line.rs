@@ -10,7 +10,7 @@ use super::outbox::Foreign;
 use super::ranges::Numbers;
 use super::word::Lie;
 use crate::limits::{ACK_WAIT, ACK_WAIT_MAX, OUTBOX_SPAN};
-use crate::time::Instant;
+use crate::time::{Instant, spread};
 
 /// What becomes of a message that a lost inbox may have handled.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -518,16 +518,8 @@ impl<T> Line<T> {
 fn wait(seed: u64, number: u64, failures: u8) -> Duration {
     let most = ACK_WAIT.saturating_mul(1 << failures.min(8)).min(ACK_WAIT_MAX);
     let span = u64::try_from((most - ACK_WAIT).as_nanos()).unwrap_or(0);
-    let draw = mix(seed ^ number.rotate_left(32) ^ u64::from(failures));
+    let draw = spread(seed ^ number.rotate_left(32) ^ u64::from(failures));
     ACK_WAIT + Duration::from_nanos(draw % span.saturating_add(1))
-}
-
-/// One step of SplitMix64.
-fn mix(state: u64) -> u64 {
-    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    state ^ (state >> 31)
 }
 
 #[cfg(test)]

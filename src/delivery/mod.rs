@@ -12,8 +12,6 @@
 //! Moves content it cannot read. Knows classes, sizes, numbers, epochs, times and gates; no channel,
 //! call or session.
 
-#[cfg(feature = "__fuzz")]
-pub(crate) mod bench;
 pub(crate) mod chunk;
 pub(crate) mod credit;
 pub(crate) mod dead;

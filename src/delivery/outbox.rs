@@ -24,12 +24,13 @@ pub(crate) use super::line::Doubt;
 use super::line::{Entry, Line, Reach, State};
 use super::per_class::PerClass;
 use super::ranges::Numbers;
-use super::word::{Durability, Epoch, Level, Lie, Ticket, Verdict};
+use super::word::{Durability, Epoch, Lie, Ticket, Verdict};
 use crate::limits::{
     ACK_WAIT, NUMBER_MAX, OUTBOX_BYTES, OUTBOX_MESSAGES, OUTBOX_SPAN, SEND_ATTEMPTS,
 };
 use crate::priority::Class;
 use crate::time::Instant;
+use crate::wire::message::Level;
 
 /// The messages to one peer. `T` is what the caller knows a message by.
 #[derive(Debug)]

@@ -40,13 +40,6 @@ pub(crate) enum Durability {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Ticket(pub(super) u64);
 
-/// How far the peer has come with a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Level {
-    Received,
-    Handled,
-}
-
 /// The final word about a message that the peer did not handle, as the peer gave it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Verdict {

@@ -1,6 +1,9 @@
 //! Loads whose cost is plotted as they grow. Knows no clock: whoever calls measures.
 
 use crate::channel::{ChannelName, Owner, Pattern, Router, RouterLimits, SubId};
+use crate::delivery::queue::{Bounds, Entry, Popped, Queue, Verdict};
+use crate::priority::Class;
+use crate::time::Instant;
 
 /// A router of this many channels, each with one subscriber, half of them under a pattern, and one
 /// subscriber of all anomalies. Each call of what is returned looks up the next channel, in an order
@@ -23,5 +26,36 @@ pub fn channel_look_ups(channels: usize) -> impl FnMut() -> usize {
     move || {
         at = (at + 7_919) % names.len().max(1);
         names.get(at).map_or(0, |name| router.matches(name).count())
+    }
+}
+
+/// A queue in which `depth` entries wait, spread over four classes. Each call of what is returned
+/// pushes one more and pops one.
+pub fn queue_turns(depth: usize) -> impl FnMut() -> u64 {
+    let bounds = Bounds { messages: 10 * depth + 100, bytes: usize::MAX };
+    let mut queue = Queue::new(bounds);
+    let mut turn = 0_u64;
+    let mut push = move |queue: &mut Queue<[u64; 4]>| {
+        turn += 1;
+        let class = match turn % 4 {
+            0 => Class::Critical,
+            1 => Class::High,
+            2 => Class::Normal,
+            _ => Class::Low,
+        };
+        let entry = Entry { class, bytes: 64, expires: None, key: None, item: [turn, 0, 0, 0] };
+        let now = Instant::from_nanos(turn);
+        assert!(queue.push(now, entry).is_ok(), "the bound is ten times the depth");
+        now
+    };
+    (0..depth).for_each(|_| {
+        push(&mut queue);
+    });
+    move || {
+        let now = push(&mut queue);
+        match queue.pop(now, |_| None, |_, _, _| Verdict::Take) {
+            Some(Popped::Whole(_, [turn, ..])) => turn,
+            _ => 0,
+        }
     }
 }

@@ -20,12 +20,11 @@ mod parties;
 mod seeds;
 
 pub use crate::crypto::bare;
-pub use crate::delivery::bench::QueueBench;
 pub use crate::session::claiming;
 
 pub use self::calls::call;
 pub use self::channel::channel;
-pub use self::curves::channel_look_ups;
+pub use self::curves::{channel_look_ups, queue_turns};
 pub use self::handshake::handshake;
 pub use self::layouts::{
     credential, finish_block, frames, hello, record_header, reply, reply_block,

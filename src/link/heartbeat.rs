@@ -1,7 +1,7 @@
 //! Whether the peer is alive. Knows no frame: it says when to ask, and when to give up.
 
 use crate::limits::{HEARTBEAT_JITTER_TENTHS, HEARTBEAT_TIME, LINK_DEAD_TIME};
-use crate::time::Instant;
+use crate::time::{Instant, spread};
 
 /// The silence of one session's peer.
 #[derive(Debug)]
@@ -55,21 +55,13 @@ impl Heartbeat {
     }
 
     fn plan(&mut self, from: Instant) {
-        self.draw = mix(self.draw);
+        self.draw = spread(self.draw);
         // From 1 - j to 1 + j, in thousandths.
         let jitter = HEARTBEAT_JITTER_TENTHS * 100;
         let thousandths =
             1_000 - jitter + u32::try_from(self.draw % 1_000).unwrap_or(0) * 2 * jitter / 999;
         self.ask = from.after(HEARTBEAT_TIME / 1_000 * thousandths);
     }
-}
-
-/// One step of SplitMix64.
-fn mix(state: u64) -> u64 {
-    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    state ^ (state >> 31)
 }
 
 #[cfg(test)]

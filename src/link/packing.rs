@@ -16,15 +16,14 @@ use crate::delivery::chunk::{Chunks, Piece};
 use crate::delivery::credit::Scope;
 use crate::delivery::inbox::{Ack, Refusal, Ripe};
 use crate::delivery::queue::{Gate, Popped, Verdict};
-use crate::delivery::word;
 use crate::limits::{ACK_RANGES, RECORD_BYTES};
 use crate::priority::Class;
 use crate::session::RecordWriter;
 use crate::time::Instant;
 use crate::wire::FRAME_HEADER_BYTES;
 use crate::wire::message::{
-    Label, Level, NEXT_CHUNK_BYTES, ack_bytes, put_ack, put_first_chunk, put_message,
-    put_next_chunk, put_outcome, put_void,
+    Label, NEXT_CHUNK_BYTES, ack_bytes, put_ack, put_first_chunk, put_message, put_next_chunk,
+    put_outcome, put_void,
 };
 
 const RESULT_BYTES: usize = FRAME_HEADER_BYTES + 14;
@@ -74,10 +73,6 @@ pub(super) fn write_acks(
     while room(record) >= most
         && let Some(Ack { class, level, numbers }) = inbound.inbox.poll_ack(now, ripe)
     {
-        let level = match level {
-            word::Level::Received => Level::Received,
-            word::Level::Handled => Level::Handled,
-        };
         let ranges: Vec<_> = numbers.ranges().collect();
         record.frames(most, |out| put_ack(class, level, numbers.through(), &ranges, out));
     }

@@ -14,7 +14,7 @@ use crate::delivery::per_class::PerClass;
 use crate::delivery::ranges::Numbers;
 use crate::delivery::reassembly::End;
 use crate::delivery::resume::{self, resumption};
-use crate::delivery::word::{self, Epoch, Verdict};
+use crate::delivery::word::{Epoch, Verdict};
 use crate::ids::{PeerId, Role};
 use crate::limits::{ALIASES, LINK_DATAGRAMS};
 use crate::priority::Class;
@@ -69,7 +69,7 @@ impl Link {
         }
         // A message that comes alone has a sender who waits, and pieces keep a path measured.
         if let Tally { numbered: 1, last: Some(class), pieces } = tally {
-            let level = if pieces { word::Level::Received } else { word::Level::Handled };
+            let level = if pieces { Level::Received } else { Level::Handled };
             self.inbound.inbox.hurry(class, level);
         }
         Ok(())
@@ -136,10 +136,6 @@ impl Link {
                 }
             }
             LinkFrame::Ack { class, level, numbers: wire } => {
-                let level = match level {
-                    Level::Received => word::Level::Received,
-                    Level::Handled => word::Level::Handled,
-                };
                 self.outbound.outbox.on_ack(class, level, &numbers(&wire)?)?;
                 self.outbound.drain(now, &mut self.events);
             }

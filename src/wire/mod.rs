@@ -12,7 +12,7 @@ mod edits;
 mod frame;
 mod hello;
 mod list;
-#[cfg_attr(not(test), expect(dead_code, reason = "the link will write and read them"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "aliases are read and not written yet"))]
 pub(crate) mod message;
 mod reader;
 mod reply;
