@@ -21,7 +21,7 @@ use crate::delivery::inbox::{Key, PeerOutbox};
 use crate::delivery::outbox::Doubt;
 use crate::delivery::resume::Outcome;
 use crate::delivery::word::Verdict;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::Label;
 
@@ -73,7 +73,7 @@ impl Link {
     /// [`RequestError`] says why not; nothing follows.
     pub(crate) fn request(
         &mut self,
-        now: Instant,
+        now: Now,
         channel: ChannelName,
         ask: Ask,
     ) -> Result<Correlation, RequestError> {
@@ -87,21 +87,21 @@ impl Link {
         if bytes > largest {
             return Err(RequestError::TooLarge(bytes, largest));
         }
-        let correlation = self.calls.requests.ask(now, ask)?;
+        let correlation = self.calls.requests.ask(now.instant, ask)?;
         self.calls.asked.insert(correlation, channel);
         self.move_calls(now);
         Ok(correlation)
     }
 
     /// Withdraws a request. Its end is still told.
-    pub(crate) fn cancel(&mut self, now: Instant, correlation: Correlation) {
+    pub(crate) fn cancel(&mut self, now: Now, correlation: Correlation) {
         self.calls.requests.cancel(correlation);
         self.move_calls(now);
     }
 
     /// Lets the sender of a stream send items below the offset `allowed`.
-    pub(crate) fn allow(&mut self, now: Instant, correlation: Correlation, allowed: u64) {
-        self.calls.requests.allow(now, correlation, allowed);
+    pub(crate) fn allow(&mut self, now: Now, correlation: Correlation, allowed: u64) {
+        self.calls.requests.allow(now.instant, correlation, allowed);
         self.move_calls(now);
     }
 
@@ -112,11 +112,11 @@ impl Link {
     /// [`AnswerError::Ended`] if it had its last answer, or was stopped.
     pub(crate) fn answer(
         &mut self,
-        now: Instant,
+        now: Now,
         correlation: Correlation,
         payload: Bytes,
     ) -> Result<(), AnswerError> {
-        let answered = self.calls.answers.answer(now, correlation, payload);
+        let answered = self.calls.answers.answer(now.instant, correlation, payload);
         self.move_calls(now);
         answered
     }
@@ -128,11 +128,11 @@ impl Link {
     /// As [`Self::answer`].
     pub(crate) fn fail(
         &mut self,
-        now: Instant,
+        now: Now,
         correlation: Correlation,
         failure: &Failure,
     ) -> Result<(), AnswerError> {
-        let answered = self.calls.answers.fail(now, correlation, failure);
+        let answered = self.calls.answers.fail(now.instant, correlation, failure);
         self.move_calls(now);
         answered
     }
@@ -144,11 +144,11 @@ impl Link {
     /// As [`Self::answer`].
     pub(crate) fn progress(
         &mut self,
-        now: Instant,
+        now: Now,
         correlation: Correlation,
         progress: &Progress,
     ) -> Result<(), AnswerError> {
-        let answered = self.calls.answers.progress(now, correlation, progress);
+        let answered = self.calls.answers.progress(now.instant, correlation, progress);
         self.move_calls(now);
         answered
     }
@@ -160,7 +160,7 @@ impl Link {
     /// [`AnswerError`]; after [`AnswerError::NoRoom`] an event says when there is room.
     pub(crate) fn item(
         &mut self,
-        now: Instant,
+        now: Now,
         correlation: Correlation,
         payload: Bytes,
     ) -> Result<(), AnswerError> {
@@ -170,30 +170,32 @@ impl Link {
     }
 
     /// A session goes on, or begins anew for a side that lost its memory.
-    pub(super) fn resume_calls(&mut self, now: Instant, outcome: &Outcome, peer: PeerOutbox) {
+    pub(super) fn resume_calls(&mut self, now: Now, outcome: &Outcome, peer: PeerOutbox) {
         if peer == PeerOutbox::Reset {
-            self.calls.answers.caller_lost(now);
+            self.calls.answers.caller_lost(now.instant);
             self.calls.keys.clear();
             self.calls.stalled.retain(|say| matches!(say.kind, Kind::Request(_)));
             self.outbound.withdraw_calls(CallPart::Answer);
         }
         self.calls.answers.attached();
         match outcome {
-            Outcome::PeerStateLost { .. } => self.calls.requests.attached_anew(now),
-            Outcome::FirstContact | Outcome::Resumed { .. } => self.calls.requests.attached(now),
+            Outcome::PeerStateLost { .. } => self.calls.requests.attached_anew(now.instant),
+            Outcome::FirstContact | Outcome::Resumed { .. } => {
+                self.calls.requests.attached(now.instant)
+            }
         }
         self.move_calls(now);
     }
 
     /// Does what is due.
-    pub(super) fn time_calls(&mut self, now: Instant) {
-        self.calls.requests.handle_timeout(now);
-        self.calls.answers.handle_timeout(now);
+    pub(super) fn time_calls(&mut self, now: Now) {
+        self.calls.requests.handle_timeout(now.instant);
+        self.calls.answers.handle_timeout(now.instant);
         self.move_calls(now);
     }
 
     /// Moves what calls have to say towards the peer, and what happened to the application.
-    pub(super) fn move_calls(&mut self, now: Instant) {
+    pub(super) fn move_calls(&mut self, now: Now) {
         while let Some((correlation, part, fate)) = self.outbound.call_fates.pop_front() {
             self.heed_fate(correlation, part, fate);
         }
@@ -204,8 +206,11 @@ impl Link {
             }
         }
         while self.calls.stalled.is_empty()
-            && let Some(output) =
-                self.calls.requests.poll_output().or_else(|| self.calls.answers.poll_output(now))
+            && let Some(output) = self
+                .calls
+                .requests
+                .poll_output()
+                .or_else(|| self.calls.answers.poll_output(now.instant))
         {
             match output {
                 Output::Cancel(cancel) => self.notices.push(Notice::Cancel {
@@ -236,12 +241,12 @@ impl Link {
     }
 
     /// The last answer to a numbered request: its number is handled.
-    fn close_key(&mut self, now: Instant, say: &Say) {
+    fn close_key(&mut self, now: Now, say: &Say) {
         if let (Kind::Response | Kind::Failure, Subject::Call(correlation)) =
             (say.kind, say.subject)
             && let Some(key) = self.calls.keys.remove(&correlation)
         {
-            self.inbound.inbox.handled(now, key);
+            self.inbound.inbox.handled(now.instant, key);
         }
     }
 
@@ -271,7 +276,7 @@ impl Link {
     }
 
     /// Puts a content where it waits to be sent. Gives it back if there is no room.
-    fn say(&mut self, now: Instant, say: Say) -> Result<(), Say> {
+    fn say(&mut self, now: Now, say: Say) -> Result<(), Say> {
         let Subject::Call(correlation) = say.subject else { return Ok(()) };
         let (kind, part) = match say.kind {
             Kind::Request(_) => (ContentKind::Request, CallPart::Request),
@@ -301,11 +306,11 @@ impl Link {
         }
         .encode(&mut content);
         let (content, about) = (content.freeze(), About::Call(correlation, part));
-        let expires = say.ttl.map(|span| now.after(span));
+        let expires = say.ttl.map(|span| now.instant.after(span));
         let taken = match say.reliability {
             Reliability::BestEffort => {
                 let events = &mut self.events;
-                self.outbound.offer(now, say.class, about, content, expires, events)
+                self.outbound.offer(now.instant, say.class, about, content, expires, events)
             }
             // What the peer's new inbox is to hear is said anew, with the request.
             Reliability::Numbered | Reliability::Durable => {
@@ -318,7 +323,7 @@ impl Link {
     /// A content of a call arrived, and is new.
     pub(super) fn read_call(
         &mut self,
-        now: Instant,
+        now: Now,
         label: &Label,
         key: Option<Key>,
         channel: Option<ChannelName>,
@@ -349,23 +354,23 @@ impl Link {
             Kind::Request(_) => {
                 self.calls.opening = channel;
                 let was_open = self.calls.answers.is_open(correlation);
-                self.calls.answers.handle(now, &heard)?;
+                self.calls.answers.handle(now.instant, &heard)?;
                 let opens = !was_open && self.calls.answers.is_open(correlation);
                 match key {
                     Some(key) if opens => {
                         self.calls.keys.insert(correlation, key);
                     }
                     Some(key) => {
-                        self.inbound.inbox.handled(now, key);
+                        self.inbound.inbox.handled(now.instant, key);
                     }
                     None => {}
                 }
             }
-            Kind::Demand => self.calls.answers.handle(now, &heard)?,
+            Kind::Demand => self.calls.answers.handle(now.instant, &heard)?,
             _ => {
-                self.calls.requests.handle(now, &heard)?;
+                self.calls.requests.handle(now.instant, &heard)?;
                 if let Some(key) = key {
-                    self.inbound.inbox.handled(now, key);
+                    self.inbound.inbox.handled(now.instant, key);
                 }
             }
         }
@@ -375,7 +380,7 @@ impl Link {
     }
 
     /// A request without a number that is not allowed: its caller waits for a word.
-    pub(super) fn refuse_request(&mut self, now: Instant, label: &Label, correlation: u64) {
+    pub(super) fn refuse_request(&mut self, now: Now, label: &Label, correlation: u64) {
         let say = Say {
             kind: Kind::Failure,
             subject: Subject::Call(Correlation::from_wire(correlation)),
@@ -388,10 +393,10 @@ impl Link {
         let _ = self.say(now, say);
     }
 
-    pub(super) fn read_cancel(&mut self, now: Instant, correlation: u64, reason: u16) {
+    pub(super) fn read_cancel(&mut self, now: Now, correlation: u64, reason: u16) {
         let correlation = Correlation::from_wire(correlation);
         let reason = CancelReason::from_u16(reason);
-        self.calls.answers.handle_cancel(now, correlation, reason);
+        self.calls.answers.handle_cancel(now.instant, correlation, reason);
         self.move_calls(now);
     }
 }

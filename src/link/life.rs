@@ -28,7 +28,7 @@ use crate::ids::{PeerId, Role};
 use crate::limits::LINK_EVENTS;
 use crate::priority::Class;
 use crate::session::{self, CloseCode, Order, Session};
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::put_resume;
 
@@ -127,7 +127,7 @@ impl Link {
     ///
     /// [`LinkError::Unordered`], [`LinkError::OtherPeer`]; [`LinkError::Detached`] once the link is
     /// closed. The session is gone, and everything else as before.
-    pub(crate) fn attach(&mut self, now: Instant, session: Session) -> Result<(), LinkError> {
+    pub(crate) fn attach(&mut self, now: Now, session: Session) -> Result<(), LinkError> {
         if self.state == State::Closed {
             return Err(LinkError::Detached);
         }
@@ -143,7 +143,7 @@ impl Link {
         self.stage = Stage::Silent;
         self.greeted = false;
         self.seed = self.seed.wrapping_add(1);
-        self.heartbeat = Heartbeat::new(now, self.seed);
+        self.heartbeat = Heartbeat::new(now.instant, self.seed);
         let grants = &mut self.inbound.grants;
         for id in self.subscriptions.begin(|id, window| grants.subscribe(id, window)) {
             self.notices.push(Notice::Subscribe(id));
@@ -159,21 +159,21 @@ impl Link {
     }
 
     /// The transport ended. What waits, waits for the next session.
-    pub(crate) fn detach(&mut self, now: Instant) {
+    pub(crate) fn detach(&mut self, now: Now) {
         self.drop_session(now, DetachCause::Cut);
     }
 
-    fn drop_session(&mut self, now: Instant, cause: DetachCause) {
+    fn drop_session(&mut self, now: Now, cause: DetachCause) {
         if self.session.take().is_none() {
             return;
         }
         self.stage = Stage::Silent;
         self.notices.reset();
-        self.outbound.detach(now, &mut self.events);
+        self.outbound.detach(now.instant, &mut self.events);
         self.inbound.detach();
         self.subscriptions.detach();
         self.move_calls(now);
-        self.calls.detached(now);
+        self.calls.detached(now.instant);
         self.move_calls(now);
         self.events.push_back(Event::Detached(cause));
         if matches!(self.state, State::Connecting | State::Connected) {
@@ -195,7 +195,7 @@ impl Link {
     /// [`PublishError`] says why not; nothing follows.
     pub(crate) fn publish(
         &mut self,
-        now: Instant,
+        now: Now,
         publish: Publish,
     ) -> Result<MessageId, PublishError> {
         if !self.takes_messages() {
@@ -223,12 +223,12 @@ impl Link {
             return Err(PublishError::TooLarge(content.len(), largest));
         }
         let about = About::Event(channel);
-        let (content, expires) = (content.freeze(), ttl.map(|span| now.after(span)));
+        let (content, expires) = (content.freeze(), ttl.map(|span| now.instant.after(span)));
         let taken = match reliability {
             Reliability::AtLeastOnce => self.outbound.insert(class, about, content, expires, doubt),
             Reliability::BestEffort => {
                 let events = &mut self.events;
-                self.outbound.offer(now, class, about, content, expires, events)
+                self.outbound.offer(now.instant, class, about, content, expires, events)
             }
         };
         taken.ok_or(PublishError::Full)
@@ -305,9 +305,9 @@ impl Link {
 
     /// The application is done with a message. Returns whether the next batch marks its number, so
     /// that an effect can be stored with it: not for best effort, nor if the peer's outbox is gone.
-    pub(crate) fn handled(&mut self, now: Instant, id: DeliveryId) -> bool {
+    pub(crate) fn handled(&mut self, now: Now, id: DeliveryId) -> bool {
         let key = self.inbound.finish(id, &mut self.notices);
-        key.is_some_and(|key| self.inbound.inbox.handled(now, key))
+        key.is_some_and(|key| self.inbound.inbox.handled(now.instant, key))
     }
 
     /// The application will not handle a message, for a reason of its own.
@@ -323,15 +323,11 @@ impl Link {
     ///
     /// [`LinkError`]. What it costs is done already: the session is gone, or is closing and
     /// [`Self::poll_record`] has the word for the peer.
-    pub(crate) fn handle_record(
-        &mut self,
-        now: Instant,
-        record: BytesMut,
-    ) -> Result<(), LinkError> {
+    pub(crate) fn handle_record(&mut self, now: Now, record: BytesMut) -> Result<(), LinkError> {
         let session = self.session.as_mut().ok_or(LinkError::Detached)?;
-        let read = match session.open_frames(now, record) {
+        let read = match session.open_frames(now.instant, record) {
             Ok(frames) => {
-                self.heartbeat.hear(now);
+                self.heartbeat.hear(now.instant);
                 let has_room = self.events.len() < LINK_EVENTS;
                 if has_room { self.read_frames(now, frames) } else { Err(LinkError::Flood) }
             }
@@ -360,7 +356,7 @@ impl Link {
     }
 
     /// Hears what the session has to say, and lets go of one that is over.
-    fn heed_session(&mut self, now: Instant) {
+    fn heed_session(&mut self, now: Now) {
         let mut cause = None;
         while let Some(event) = self.session.as_mut().and_then(Session::poll_event) {
             match event {
@@ -368,7 +364,7 @@ impl Link {
                     cause = Some(DetachCause::ClosedByPeer { code, retry_after });
                 }
                 session::Event::SessionLost => cause = Some(DetachCause::SessionLost),
-                session::Event::Pong(mark) => self.outbound.on_pong(now, mark),
+                session::Event::Pong(mark) => self.outbound.on_pong(now.instant, mark),
                 other => self.events.push_back(Event::Session(other)),
             }
         }
@@ -379,21 +375,21 @@ impl Link {
     }
 
     /// Fresh entropy for the key exchange that the session asked for.
-    pub(crate) fn provide_seed(&mut self, now: Instant, seed: &Seed) {
+    pub(crate) fn provide_seed(&mut self, now: Now, seed: &Seed) {
         if let Some(session) = &mut self.session {
-            session.provide_seed(now, seed);
+            session.provide_seed(now.instant, seed);
         }
     }
 
     /// Writes the next record at the end of `out`. Returns whether there was one; call it until there
     /// is none. What a record holds is decided now: the most urgent first.
-    pub(crate) fn poll_record(&mut self, now: Instant, out: &mut BytesMut) -> bool {
+    pub(crate) fn poll_record(&mut self, now: Now, out: &mut BytesMut) -> bool {
         let wants = self.wants_to_say(now);
         let Some(session) = &mut self.session else { return false };
         let says = session.is_accepted() && (wants || session.has_transmit());
         let mut written = false;
         let before = self.outbound.mark();
-        if says && let Ok(mut record) = session.record(now, out) {
+        if says && let Ok(mut record) = session.record(now.instant, out) {
             if !self.greeted {
                 self.greeted = put_greeting(&self.outbound, &self.inbound, &mut record);
             }
@@ -401,13 +397,13 @@ impl Link {
                 self.notices.write(&self.subscriptions, &mut record);
             }
             if self.greeted && self.stage == Stage::Heard && self.notices.is_empty() {
-                write_acks(now, &mut self.inbound, Ripe::Due, &mut record);
+                write_acks(now.instant, &mut self.inbound, Ripe::Due, &mut record);
                 let events = &mut self.events;
-                self.outbound.write(now, &self.subscriptions, &mut record, events);
+                self.outbound.write(now.instant, &self.subscriptions, &mut record, events);
                 if record.used() > 0 {
-                    write_acks(now, &mut self.inbound, Ripe::All, &mut record);
+                    write_acks(now.instant, &mut self.inbound, Ripe::All, &mut record);
                 }
-                self.outbound.drain(now, &mut self.events);
+                self.outbound.drain(now.instant, &mut self.events);
             }
             written = record.used() > 0;
             if written {
@@ -419,7 +415,7 @@ impl Link {
             session.ping(mark);
         }
         if !written && let Some(session) = &mut self.session {
-            written = session.poll_transmit(now, out);
+            written = session.poll_transmit(now.instant, out);
         }
         self.move_calls(now);
         self.heed_session(now);
@@ -427,8 +423,8 @@ impl Link {
         written
     }
 
-    fn wants_to_say(&self, now: Instant) -> bool {
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+    fn wants_to_say(&self, now: Now) -> bool {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
         !self.greeted
             || !self.notices.is_empty()
             || self.stage == Stage::Heard
@@ -464,9 +460,9 @@ impl Link {
     }
 
     /// A batch, and each before it, is on disk.
-    pub(crate) fn stored(&mut self, now: Instant, number: u64) {
-        self.batches.stored(now, number, &mut self.outbound, &mut self.inbound);
-        self.outbound.drain(now, &mut self.events);
+    pub(crate) fn stored(&mut self, now: Now, number: u64) {
+        self.batches.stored(now.instant, number, &mut self.outbound, &mut self.inbound);
+        self.outbound.drain(now.instant, &mut self.events);
     }
 
     /// When [`Self::handle_timeout`] is to be called next.
@@ -481,10 +477,10 @@ impl Link {
     }
 
     /// Does what is due at `now`. Calling it early or late is harmless.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
         if let Some(session) = &mut self.session {
-            session.handle_timeout(now);
-            match self.heartbeat.check(now) {
+            session.handle_timeout(now.instant);
+            match self.heartbeat.check(now.instant) {
                 Pulse::Fine => {}
                 // Behind pieces it is asked already.
                 Pulse::Ask => session.ping(self.outbound.mark().unwrap_or(0)),
@@ -492,16 +488,16 @@ impl Link {
             }
         }
         self.heed_session(now);
-        self.outbound.expire(now, &mut self.events);
-        self.outbound.outbox.handle_timeout(now, self.heartbeat.heard());
-        self.outbound.drain(now, &mut self.events);
+        self.outbound.expire(now.instant, &mut self.events);
+        self.outbound.outbox.handle_timeout(now.instant, self.heartbeat.heard());
+        self.outbound.drain(now.instant, &mut self.events);
         self.time_calls(now);
         self.finish_drain(now);
     }
 
     /// Closes a link that drains when nothing waits any more, the peer's acknowledgements too.
-    fn finish_drain(&mut self, now: Instant) {
-        let is_late = self.drained_by.is_some_and(|at| now >= at);
+    fn finish_drain(&mut self, now: Now) {
+        let is_late = self.drained_by.is_some_and(|at| now.instant >= at);
         let is_done = self.outbound.is_done()
             && self.inbound.holds() == 0
             && self.inbound.inbox.timeout().is_none()
@@ -513,7 +509,7 @@ impl Link {
 
     /// Takes no more messages, and closes when none waits, or at `by`: what waits then is lost unless
     /// it is stored.
-    pub(crate) fn drain(&mut self, now: Instant, by: Instant) {
+    pub(crate) fn drain(&mut self, now: Now, by: Instant) {
         if !matches!(self.state, State::Closed) {
             self.drained_by = Some(by);
             self.enter(State::Draining);

@@ -19,7 +19,7 @@ use crate::ids::{PeerId, Role};
 use crate::limits::{ALIASES, LINK_DATAGRAMS};
 use crate::priority::Class;
 use crate::session::{Peer, UpperFrame, UpperFrames};
-use crate::time::Instant;
+use crate::time::Now;
 use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::{self, Label, Level, LinkFrame};
 use crate::wire::{FrameKind, Malformed};
@@ -44,11 +44,7 @@ struct Tally {
 }
 
 impl Link {
-    pub(super) fn read_frames(
-        &mut self,
-        now: Instant,
-        frames: UpperFrames,
-    ) -> Result<(), LinkError> {
+    pub(super) fn read_frames(&mut self, now: Now, frames: UpperFrames) -> Result<(), LinkError> {
         let mut tally = Tally::default();
         for UpperFrame { kind, flags, body } in frames {
             if kind == FrameKind::Datagram as u8 {
@@ -75,7 +71,7 @@ impl Link {
         Ok(())
     }
 
-    fn read_resume(&mut self, now: Instant, theirs: &message::Resume<'_>) -> Result<(), LinkError> {
+    fn read_resume(&mut self, now: Now, theirs: &message::Resume<'_>) -> Result<(), LinkError> {
         let [critical, high, normal, low] = theirs.handled;
         let mut handled = PerClass::default();
         for (class, wire) in [
@@ -98,7 +94,7 @@ impl Link {
         }
         self.stage = Stage::Heard;
         let resume::Resumption { outcome, peer_outbox } = resumption;
-        self.outbound.drain(now, &mut self.events);
+        self.outbound.drain(now.instant, &mut self.events);
         self.resume_calls(now, &outcome, peer_outbox);
         self.events.push_back(Event::Resumed(Resumption { outcome, peer_outbox }));
         if self.state == State::Connecting {
@@ -109,7 +105,7 @@ impl Link {
 
     fn read_frame(
         &mut self,
-        now: Instant,
+        now: Now,
         body: &Bytes,
         frame: LinkFrame<'_>,
         tally: &mut Tally,
@@ -137,14 +133,14 @@ impl Link {
             }
             LinkFrame::Ack { class, level, numbers: wire } => {
                 self.outbound.outbox.on_ack(class, level, &numbers(&wire)?)?;
-                self.outbound.drain(now, &mut self.events);
+                self.outbound.drain(now.instant, &mut self.events);
             }
             LinkFrame::Outcome { class, number, code, detail } => {
                 self.outbound.outbox.on_result(class, number, Verdict { code, detail })?;
-                self.outbound.drain(now, &mut self.events);
+                self.outbound.drain(now.instant, &mut self.events);
             }
             LinkFrame::Void { class, first, last } => {
-                self.inbound.inbox.void(now, class, first, last)?;
+                self.inbound.inbox.void(now.instant, class, first, last)?;
             }
             LinkFrame::Credit { class, messages, bytes } => {
                 let total = Amount { messages, bytes };
@@ -230,7 +226,7 @@ impl Link {
     /// A message arrived whole.
     fn read_content(
         &mut self,
-        now: Instant,
+        now: Now,
         begun: Begun,
         content: &Bytes,
         tally: &mut Tally,
@@ -258,7 +254,7 @@ impl Link {
             None => None,
             Some(number) => {
                 let hash = Inbound::hash(content);
-                match self.inbound.inbox.receive(now, class, number, hash)? {
+                match self.inbound.inbox.receive(now.instant, class, number, hash)? {
                     Arrival::New(key) => Some(key),
                     Arrival::Duplicate(_) | Arrival::NoRoom => {
                         let notices = &mut self.notices;
@@ -319,7 +315,7 @@ impl Link {
             class,
             headers: read.headers.map(|headers| content.slice_ref(headers)),
             payload,
-            expires: ttl_ms.map(|ms| now.after(span(ms))),
+            expires: ttl_ms.map(|ms| now.instant.after(span(ms))),
             key,
             again,
         }));

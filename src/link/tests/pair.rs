@@ -19,7 +19,7 @@ use crate::session::tests::rig::{agent_config, backend_config, start};
 use crate::session::{
     CloseCode, Config as SessionConfig, Order, Peer, Session, Stage, pair, peer_of,
 };
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, UnixTime};
 
 /// What both ends of a session are configured with.
 pub(super) struct Parties {
@@ -38,13 +38,18 @@ impl Parties {
     }
 
     /// A session of both, the agent's end first.
-    pub(super) fn session(&self, now: Instant) -> [Session; 2] {
-        let now = Now { instant: now, unix: start().unix };
+    pub(super) fn session(&self, now: Now) -> [Session; 2] {
         let stage = Stage { suite: Suite::Classical, resumed: false, now };
         let agent = (&self.agent, &self.seen_by_agent);
         let (agent, backend) = pair(agent, (&self.backend, &self.seen_by_backend), stage);
         [agent, backend]
     }
+}
+
+/// Both clocks, which run alike.
+pub(super) fn moment(instant: Instant) -> Now {
+    let secs = instant.as_nanos() / 1_000_000_000;
+    Now { instant, unix: UnixTime::from_secs(start().unix.as_secs() + secs) }
 }
 
 pub(super) fn who(side: usize) -> Who {
@@ -84,7 +89,7 @@ pub(super) fn numbered(channel: ChannelName, payload: impl Into<Bytes>) -> Publi
 pub(super) struct Two {
     pub(super) parties: Parties,
     pub(super) links: [Link; 2],
-    pub(super) now: Instant,
+    pub(super) now: Now,
 }
 
 impl Two {
@@ -101,7 +106,7 @@ impl Two {
             link.subscribe(all(side), Amount::SUBSCRIPTION_WINDOW).unwrap();
             link
         };
-        let now = Instant::from_nanos(1_000_000_000);
+        let now = moment(Instant::from_nanos(1_000_000_000));
         Self { parties: Parties::new(), links: [link(0), link(1)], now }
     }
 
@@ -156,10 +161,11 @@ impl Two {
 
     /// Time passes, and each side does what is due.
     pub(super) fn pass(&mut self, span: Duration) {
-        let end = self.now.after(span);
-        while self.now < end {
+        let end = self.now.instant.after(span);
+        while self.now.instant < end {
             let due = self.links.iter().filter_map(Link::poll_timeout).min();
-            self.now = due.unwrap_or(end).min(end).max(self.now.after(Duration::from_nanos(1)));
+            let next = self.now.instant.after(Duration::from_nanos(1));
+            self.now = moment(due.unwrap_or(end).min(end).max(next));
             let now = self.now;
             self.links.iter_mut().for_each(|link| link.handle_timeout(now));
             self.settle();
@@ -198,7 +204,7 @@ impl Two {
     ) -> Result<(), LinkError> {
         let mut record = BytesMut::new();
         let session = self.links[from].session.as_mut().unwrap();
-        let mut writer = session.record(self.now, &mut record).unwrap();
+        let mut writer = session.record(self.now.instant, &mut record).unwrap();
         let room = writer.room();
         writer.frames(room, put);
         writer.seal();

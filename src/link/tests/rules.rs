@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::pair::{Two, all, channel, epoch, numbered, who};
+use super::pair::{Two, all, channel, epoch, moment, numbered, who};
 use crate::channel::{ChannelCode, Pattern};
 use crate::delivery::credit::{Amount, CreditError};
 use crate::delivery::inbox::PeerOutbox;
@@ -433,7 +433,7 @@ fn datagrams_that_nobody_takes_are_dropped() {
     let mut record = BytesMut::new();
     for number in 0..100_u8 {
         let session = two.links[0].session.as_mut().unwrap();
-        session.seal_datagram(two.now, &[number], &mut record).unwrap();
+        session.seal_datagram(two.now.instant, &[number], &mut record).unwrap();
         let record = record.split();
         two.give(1, record).unwrap();
     }
@@ -487,12 +487,12 @@ fn a_name_that_was_given_stands_for_its_channel() {
 fn a_silent_peer_is_asked_and_given_up() {
     let mut two = Two::connected();
     let records = two.links.each_ref().map(|link| link.poll_timeout().unwrap());
-    assert!(records.iter().all(|at| at.since(two.now) <= Duration::from_secs(33)));
+    assert!(records.iter().all(|at| at.since(two.now.instant) <= Duration::from_secs(33)));
     two.pass(Duration::from_secs(300));
     assert_eq!(two.links.each_ref().map(Link::state), [State::Connected; 2]);
     // Nobody carries records any more.
-    let end = two.now.after(Duration::from_secs(60));
-    two.links[0].handle_timeout(end);
+    let end = two.now.instant.after(Duration::from_secs(60));
+    two.links[0].handle_timeout(moment(end));
     assert_eq!(two.links[0].state(), State::Detached);
     assert!(two.events(0).contains(&Event::Detached(DetachCause::Dead)));
 }
@@ -501,7 +501,7 @@ fn a_silent_peer_is_asked_and_given_up() {
 fn a_link_that_drains_takes_nothing_and_closes_when_all_is_handled() {
     let mut two = Two::connected();
     two.publish(0, "one");
-    let by = two.now.after(Duration::from_secs(5));
+    let by = two.now.instant.after(Duration::from_secs(5));
     two.links[0].drain(two.now, by);
     let more = two.links[0].publish(two.now, numbered(channel(0, "threats"), "two"));
     assert_eq!(more, Err(PublishError::Closed));
@@ -518,7 +518,7 @@ fn a_link_that_drains_takes_nothing_and_closes_when_all_is_handled() {
 fn a_link_that_drains_closes_in_time_whatever_waits() {
     let mut two = Two::connected();
     two.publish(0, "one");
-    two.links[0].drain(two.now, two.now.after(Duration::from_secs(5)));
+    two.links[0].drain(two.now, two.now.instant.after(Duration::from_secs(5)));
     two.pass(Duration::from_secs(5));
     assert_eq!(two.links[0].state(), State::Closed);
     assert_eq!(two.links[0].poll_timeout(), None);

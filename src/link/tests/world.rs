@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::pair::{Parties, all, channel, epoch, numbered, who};
+use super::pair::{Parties, all, channel, epoch, moment, numbered, who};
 use crate::call::{
     AnswerError, AnswerEvent, Answering, Ask, AskError, Correlation, ErrorCode, OnDetach,
     OnPeerLost, Outcome, RequestEvent,
@@ -22,7 +22,7 @@ use crate::link::{
     Reliability, RequestError, State, Token,
 };
 use crate::priority::Class;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Memory {
@@ -35,7 +35,7 @@ pub(super) enum Memory {
 pub(super) struct World<'a> {
     parties: &'a Parties,
     dice: Dice,
-    now: Instant,
+    now: Now,
     sides: [Side; 2],
     /// Records under way to each side.
     pipes: [VecDeque<BytesMut>; 2],
@@ -120,7 +120,7 @@ const CLASSES: [Class; 4] = [Class::Critical, Class::High, Class::Normal, Class:
 
 impl<'a> World<'a> {
     pub(super) fn new(parties: &'a Parties, seed: u64, memories: [Memory; 2]) -> Self {
-        let now = Instant::from_nanos(1_000_000_000);
+        let now = moment(Instant::from_nanos(1_000_000_000));
         let side = |side: usize| {
             let memory = memories[side];
             let mut link = Link::new(config(side, memory), own(side, 0, 0), own(side, 0, 1), seed);
@@ -162,7 +162,7 @@ impl<'a> World<'a> {
     }
 
     fn note(&mut self, line: String) {
-        self.trace.push(format!("{:>9.3} {line}", self.now.as_nanos() as f64 / 1e9));
+        self.trace.push(format!("{:>9.3} {line}", self.now.instant.as_nanos() as f64 / 1e9));
     }
 
     /// Safety first, then everything is repaired and must make progress.
@@ -515,12 +515,12 @@ impl<'a> World<'a> {
     }
 
     fn pass(&mut self, span: Duration) {
-        let end = self.now.after(span);
-        while self.now < end {
+        let end = self.now.instant.after(span);
+        while self.now.instant < end {
             let due = self.sides.iter().filter_map(|side| side.link.poll_timeout()).min();
             let next = due.unwrap_or(end).min(end);
             // Nobody sends what is due while the drivers sleep.
-            self.now = next.max(self.now.after(span / 20)).min(end);
+            self.now = moment(next.max(self.now.instant.after(span / 20)).min(end));
             let now = self.now;
             self.sides.iter_mut().for_each(|side| side.link.handle_timeout(now));
             if due.is_some_and(|due| due <= end) && self.dice.roll(4) == 0 {
