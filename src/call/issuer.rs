@@ -159,7 +159,7 @@ impl Issuer {
             (Some(Status::Queued), ErrorCode::Deadline) => {
                 self.change(now, id, Status::Expired, Effect::None);
             }
-            (Some(Status::Sent), ErrorCode::Deadline) => {
+            (Some(Status::Sent), ErrorCode::Deadline | ErrorCode::InDoubt) => {
                 self.change(now, id, Status::Unknown, Effect::None);
             }
             (Some(Status::Queued | Status::Sent), _) => {
@@ -409,6 +409,7 @@ mod tests {
             (Status::Queued, ErrorCode::Deadline, Status::Expired),
             (Status::Queued, refused, Status::Failed),
             (Status::Sent, ErrorCode::Deadline, Status::Unknown),
+            (Status::Sent, ErrorCode::InDoubt, Status::Unknown),
             (Status::Sent, refused, Status::Failed),
             (Status::Running, ErrorCode::Deadline, Status::Running),
             (Status::Delivered, refused, Status::Delivered),
