@@ -242,6 +242,25 @@ impl<T: Clone> Outbox<T> {
         (self.messages, self.bytes)
     }
 
+    /// Whether [`Self::insert`] would take a message of so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`].
+    pub(crate) fn check_room(&self, class: Class, length: usize) -> Result<(), Full> {
+        let line = self.lines.get(class);
+        let bytes = self.bytes.saturating_add(length);
+        if self.messages >= self.capacity.messages {
+            Err(Full::Messages)
+        } else if self.messages > 0 && bytes > self.capacity.bytes {
+            Err(Full::Bytes)
+        } else if line.span() >= OUTBOX_SPAN || line.next() >= NUMBER_MAX {
+            Err(Full::Span)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Takes a message and numbers it.
     ///
     /// # Errors
@@ -252,22 +271,12 @@ impl<T: Clone> Outbox<T> {
         class: Class,
         message: Fresh<T>,
     ) -> Result<u64, (Full, Fresh<T>)> {
-        let line = self.lines.get_mut(class);
-        let bytes = self.bytes.saturating_add(message.content.len());
-        let full = if self.messages >= self.capacity.messages {
-            Some(Full::Messages)
-        } else if self.messages > 0 && bytes > self.capacity.bytes {
-            Some(Full::Bytes)
-        } else if line.span() >= OUTBOX_SPAN || line.next() >= NUMBER_MAX {
-            Some(Full::Span)
-        } else {
-            None
-        };
-        if let Some(full) = full {
+        if let Err(full) = self.check_room(class, message.content.len()) {
             return Err((full, message));
         }
+        let line = self.lines.get_mut(class);
         self.messages += 1;
-        self.bytes = bytes;
+        self.bytes = self.bytes.saturating_add(message.content.len());
         let number = line.next();
         match self.durability {
             Durability::Memory => {

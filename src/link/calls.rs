@@ -175,7 +175,8 @@ impl Link {
             self.calls.answers.caller_lost(now.instant);
             self.calls.keys.clear();
             self.calls.stalled.retain(|say| matches!(say.kind, Kind::Request(_)));
-            self.outbound.withdraw_calls(CallPart::Answer);
+            let is_answer = |about: &About| matches!(about, About::Call(_, CallPart::Answer));
+            self.outbound.withdraw(now.instant, is_answer);
         }
         self.calls.answers.attached();
         match outcome {
@@ -184,6 +185,7 @@ impl Link {
                 self.calls.requests.attached(now.instant)
             }
         }
+        self.resume_commands(now, outcome);
         self.move_calls(now);
     }
 
@@ -191,6 +193,7 @@ impl Link {
     pub(super) fn time_calls(&mut self, now: Now) {
         self.calls.requests.handle_timeout(now.instant);
         self.calls.answers.handle_timeout(now.instant);
+        self.commands.handle_timeout(now);
         self.move_calls(now);
     }
 
@@ -238,6 +241,7 @@ impl Link {
             };
             self.events.push_back(Event::Call { channel, event });
         }
+        self.move_commands(now);
     }
 
     /// The last answer to a numbered request: its number is handled.
@@ -263,15 +267,7 @@ impl Link {
             Fate::Undeliverable => requests.undelivered(correlation, ErrorCode::InDoubt),
             Fate::Dropped => requests.undelivered(correlation, ErrorCode::Busy),
             Fate::NoSubscriber => requests.undelivered(correlation, ErrorCode::NoHandler),
-            Fate::Refused(Verdict { code, .. }) => {
-                let code = match code {
-                    result::UNAUTHORIZED | result::BAD_CHANNEL => ErrorCode::Refused,
-                    result::TOO_LARGE => ErrorCode::TooLarge,
-                    result::EXPIRED => ErrorCode::Deadline,
-                    _ => ErrorCode::NoHandler,
-                };
-                requests.undelivered(correlation, code);
-            }
+            Fate::Refused(verdict) => requests.undelivered(correlation, judge(verdict)),
         }
     }
 
@@ -398,5 +394,15 @@ impl Link {
         let reason = CancelReason::from_u16(reason);
         self.calls.answers.handle_cancel(now.instant, correlation, reason);
         self.move_calls(now);
+    }
+}
+
+/// Why a message of a call was refused, as a failure says it.
+pub(super) fn judge(verdict: Verdict) -> ErrorCode {
+    match verdict.code {
+        result::UNAUTHORIZED | result::BAD_CHANNEL => ErrorCode::Refused,
+        result::TOO_LARGE => ErrorCode::TooLarge,
+        result::EXPIRED => ErrorCode::Deadline,
+        _ => ErrorCode::NoHandler,
     }
 }

@@ -1,5 +1,6 @@
 //! What a link is told once. Knows no state.
 
+use crate::call::OnCrash;
 use crate::channel::Policy;
 use crate::delivery::credit::Amount;
 use crate::delivery::inbox::InboxChange;
@@ -11,7 +12,7 @@ use crate::delivery::word::{Durability, Epoch};
 use crate::ids::{PeerId, Role};
 use crate::limits::{MESSAGE_BYTES, MESSAGE_BYTES_MAX};
 
-use super::storing::Token;
+use super::storing::{ExecutedCommand, IssuedCommand, Token};
 
 /// Which side this is, and under which name the peer proved it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) message_bytes: usize,
     /// What the peer may send of a class before it was handed on.
     pub(crate) class_window: Amount,
+    /// What becomes of a command of the peer that ran when this process died.
+    pub(crate) on_crash: OnCrash,
 }
 
 impl Config {
@@ -51,6 +54,7 @@ impl Config {
             overflow: Policies::default(),
             message_bytes: MESSAGE_BYTES,
             class_window: Amount::CLASS_WINDOW,
+            on_crash: OnCrash::Report,
         }
     }
 
@@ -82,4 +86,8 @@ pub(crate) struct Kept {
     pub(crate) peer_outbox: Option<Epoch>,
     /// [`InboxChange::Mark`] of each class, the latest.
     pub(crate) marks: Vec<InboxChange>,
+    /// Commands of this side.
+    pub(crate) issued: Vec<IssuedCommand>,
+    /// Commands of the peer.
+    pub(crate) executed: Vec<ExecutedCommand>,
 }

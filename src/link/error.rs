@@ -1,6 +1,6 @@
 //! What can go wrong with a link, and what is lost by it.
 
-use crate::call::{AskError, Violation};
+use crate::call::{AskError, IssueError, Violation};
 use crate::channel::{BadChannel, Unauthorized};
 use crate::delivery::credit::CreditError;
 use crate::delivery::ranges::NotCanonical;
@@ -126,6 +126,24 @@ pub(crate) enum RequestError {
     /// Too many are pending, or the link is detached and the request may not wait.
     #[error(transparent)]
     Ask(#[from] AskError),
+}
+
+/// Why a command was not issued. Nothing was changed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum CommandError {
+    /// The link is draining or closed.
+    #[error("link takes no more commands")]
+    Closed,
+    /// This side may not command there; its peer would refuse it.
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
+    /// More than a message may have.
+    #[error("command has {0} bytes, {1} are allowed")]
+    TooLarge(usize, usize),
+    /// It was issued before, or too many are under way, or too many messages.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
 }
 
 /// Why a subscription was not made.

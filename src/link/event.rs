@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::error::LinkError;
-use crate::call::{AnswerEvent, RequestEvent};
+use crate::call::{AnswerEvent, ExecutorEvent, IssuerEvent, RequestEvent};
 use crate::channel::{ChannelCode, ChannelName};
 use crate::delivery::inbox::PeerOutbox;
 use crate::delivery::outbox::{self, Seen};
@@ -164,6 +164,13 @@ pub(crate) enum Event {
     Call {
         channel: Option<ChannelName>,
         event: AnswerEvent,
+    },
+    /// What becomes of a command of this side.
+    Command(IssuerEvent),
+    /// A command of the peer: its channel when it is to run.
+    Run {
+        channel: Option<ChannelName>,
+        event: ExecutorEvent,
     },
     /// The peer answered a subscription, in each session anew.
     Subscribed {

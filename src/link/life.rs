@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::calls::Calls;
+use super::commands::Commands;
 use super::config::{Config, Kept};
 use super::error::{LinkError, PublishError, SubscribeError};
 use super::event::{ChannelChange, DeliveryId, DetachCause, Event, MessageId, State};
@@ -47,6 +48,7 @@ pub(crate) struct Link {
     pub(super) subscriptions: Subscriptions,
     pub(super) notices: Notices,
     pub(super) calls: Calls,
+    pub(super) commands: Commands,
     heartbeat: Heartbeat,
     seed: u64,
     batches: Batches,
@@ -79,6 +81,7 @@ impl Link {
             subscriptions: Subscriptions::new(),
             notices: Notices::default(),
             calls: Calls::new(seed),
+            commands: Commands::new(config.on_crash, config.durability),
             heartbeat: Heartbeat::new(Instant::default(), seed),
             seed,
             batches: Batches::default(),
@@ -94,14 +97,21 @@ impl Link {
     /// # Errors
     ///
     /// [`Foreign`] if no link leaves that in a store.
-    pub(crate) fn restore(config: Config, kept: Kept, seed: u64) -> Result<Self, Foreign> {
-        let Kept { outbox, inbox, peer_inbox, next, rows, peer_outbox, marks } = kept;
+    pub(crate) fn restore(
+        now: Now,
+        config: Config,
+        kept: Kept,
+        seed: u64,
+    ) -> Result<Self, Foreign> {
+        let Kept { outbox, inbox, peer_inbox, next, rows, peer_outbox, marks, issued, executed } =
+            kept;
         let mut link = Self::new(config, outbox, inbox, seed);
         let last = rows.iter().map(|row| row.message.token.id).max();
         link.outbound.continue_from(last.unwrap_or(MessageId(0)));
         link.outbound.outbox.restore(peer_inbox, &next, rows)?;
         // Whoever asked is gone with the process.
-        link.outbound.withdraw_calls(CallPart::Request);
+        let is_request = |about: &About| matches!(about, About::Call(_, CallPart::Request));
+        link.outbound.withdraw(now.instant, is_request);
         if let Some(peer) = peer_outbox {
             let marks = marks.into_iter().filter_map(|change| match change {
                 InboxChange::Mark { class, handled, verdicts } => Some((class, handled, verdicts)),
@@ -109,6 +119,9 @@ impl Link {
             });
             link.inbound.inbox.restore(peer, marks);
         }
+        let was_attached = peer_inbox.is_some();
+        link.commands.load(now, issued, executed, was_attached);
+        link.move_calls(now);
         Ok(link)
     }
 
@@ -231,6 +244,8 @@ impl Link {
                 self.outbound.offer(now.instant, class, about, content, expires, events)
             }
         };
+        // A message of a call may have given way.
+        self.move_calls(now);
         taken.ok_or(PublishError::Full)
     }
 
@@ -445,7 +460,9 @@ impl Link {
                 self.inbound.handed_on(delivery.id, &mut self.notices);
             }
             Event::Datagram(_) => self.datagrams -= 1,
-            Event::Request(_) | Event::Call { .. } => self.inbound.pay(false, &mut self.notices),
+            Event::Request(_) | Event::Call { .. } | Event::Command(_) | Event::Run { .. } => {
+                self.inbound.pay(false, &mut self.notices);
+            }
             _ => {}
         }
         if self.events.is_empty() {
@@ -456,13 +473,15 @@ impl Link {
 
     /// The next batch for the store. Nothing is promised before [`Self::stored`].
     pub(crate) fn poll_changes(&mut self) -> Option<Batch> {
-        self.batches.take(&mut self.outbound, &mut self.inbound)
+        self.batches.take(&mut self.outbound, &mut self.inbound, &mut self.commands)
     }
 
     /// A batch, and each before it, is on disk.
     pub(crate) fn stored(&mut self, now: Now, number: u64) {
-        self.batches.stored(now.instant, number, &mut self.outbound, &mut self.inbound);
+        let commands = &mut self.commands;
+        self.batches.stored(now, number, &mut self.outbound, &mut self.inbound, commands);
         self.outbound.drain(now.instant, &mut self.events);
+        self.move_calls(now);
     }
 
     /// When [`Self::handle_timeout`] is to be called next.
@@ -471,8 +490,8 @@ impl Link {
         let session = self.session.as_ref().and_then(Session::poll_timeout);
         let acks = self.inbound.inbox.timeout().filter(|_| self.stage == Stage::Heard);
         let own = [self.outbound.outbox.timeout(), self.outbound.queue.next_expiry()];
-        let all =
-            own.into_iter().chain([attached, session, acks, self.calls.timeout(), self.drained_by]);
+        let all = own.into_iter().chain([attached, session, acks, self.drained_by]);
+        let all = all.chain([self.calls.timeout(), self.commands.timeout()]);
         all.flatten().min().filter(|_| self.state != State::Closed)
     }
 
@@ -500,6 +519,7 @@ impl Link {
         let is_late = self.drained_by.is_some_and(|at| now.instant >= at);
         let is_done = self.outbound.is_done()
             && self.inbound.holds() == 0
+            && self.commands.is_done()
             && self.inbound.inbox.timeout().is_none()
             && !self.inbound.inbox.has_result();
         if self.state == State::Draining && (is_late || is_done) {

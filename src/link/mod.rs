@@ -19,6 +19,8 @@
 //! in    record ─► frames ─► reassembly ─► credit ─► policy ─► inbox ─► Event::Message
 //!       taken: credit goes back · handled, refused: the sender hears it
 //! calls request ─► Requests ─► MSG ─► Answers ─► Event::Call · answer ─► MSG ─► Event::Request
+//!       command ─► Issuer ─► (store) ─► MSG ─► Executor ─► (store) ─► Event::Run
+//!       finish ─► Executor ─► (store) ─► MSG ─► Issuer ─► Event::Command
 //! ```
 //!
 //! Whoever drives a link calls, after each call that changes it and in this order:
@@ -29,6 +31,7 @@
 //! Numbers and handled marks do not, and survive every session.
 
 mod calls;
+mod commands;
 mod config;
 mod error;
 mod event;
@@ -45,10 +48,13 @@ mod subscriptions;
 mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
-pub(crate) use self::error::{LinkError, PublishError, RequestError, SubscribeError};
+pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError, SubscribeError};
 pub(crate) use self::event::{
     ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State,
 };
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};
-pub(crate) use self::storing::{Batch, Token};
+pub(crate) use self::storing::{
+    About, Batch, CallPart, CommandPart, ExecutedCommand, IssuedCommand, Token,
+};
+pub(crate) use crate::call::Change as CommandChange;

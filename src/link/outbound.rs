@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use super::config::Config;
 use super::event::{Event, Fate, MessageId};
-use super::storing::{About, CallPart, Token};
+use super::storing::{About, CallPart, CommandPart, Token};
 use super::subscriptions::Subscriptions;
-use crate::call::Correlation;
+use crate::call::{CommandId, Correlation};
 use crate::channel::ChannelName;
 use crate::delivery::chunk::Chunks;
 use crate::delivery::credit::Allowances;
@@ -94,6 +94,10 @@ pub(super) struct Outbound {
     pieces: VecDeque<(u64, Class, usize)>,
     /// What became of messages of calls.
     pub(super) call_fates: VecDeque<(Correlation, CallPart, Fate)>,
+    /// What became of messages of commands.
+    pub(super) command_fates: VecDeque<(CommandId, CommandPart, Fate)>,
+    /// Commands of the peer whose last report is stored.
+    pub(super) told: VecDeque<CommandId>,
     /// Counts pieces. The value of a PING behind them.
     mark: u64,
     lanes: BTreeMap<ChannelName, u32>,
@@ -114,6 +118,8 @@ impl Outbound {
             flying: BTreeMap::new(),
             pieces: VecDeque::new(),
             call_fates: VecDeque::new(),
+            command_fates: VecDeque::new(),
+            told: VecDeque::new(),
             mark: 0,
             lanes: BTreeMap::new(),
             parked: BTreeMap::new(),
@@ -280,6 +286,11 @@ impl Outbound {
                 outbox::Event::Stored(Token { id, about: About::Event(_) }) => {
                     events.push_back(Event::Stored(id));
                 }
+                outbox::Event::Stored(Token { about: About::Command(id, part), .. }) => {
+                    if part == CommandPart::End {
+                        self.told.push_back(id);
+                    }
+                }
                 outbox::Event::Stored(_) => {}
                 outbox::Event::Received(Token { id, about }) => {
                     self.landed(now, id);
@@ -300,19 +311,21 @@ impl Outbound {
         match token.about {
             About::Event(_) => events.push_back(Event::Settled(token.id, fate)),
             About::Call(correlation, part) => self.call_fates.push_back((correlation, part, fate)),
+            About::Command(id, part) => self.command_fates.push_back((id, part, fate)),
         }
     }
 
-    /// Takes back the numbered messages of calls of that part.
-    pub(super) fn withdraw_calls(&mut self, part: CallPart) {
+    /// Takes back the numbered messages that are about such a thing. None has a fate.
+    pub(super) fn withdraw(&mut self, now: Instant, is_meant: impl Fn(&About) -> bool) {
         for class in Class::ALL {
-            let is_of = |number: &u64| {
-                let token = self.outbox.token(class, *number);
-                token.is_some_and(|token| matches!(token.about, About::Call(_, of) if of == part))
+            let meant = |number: u64| {
+                let token = self.outbox.token(class, number)?;
+                is_meant(&token.about).then_some((number, token.id))
             };
-            let numbers: Vec<u64> = self.outbox.numbers(class).filter(is_of).collect();
-            for number in numbers {
+            let messages: Vec<_> = self.outbox.numbers(class).filter_map(meant).collect();
+            for (number, id) in messages {
                 self.outbox.withdraw(class, number);
+                self.landed(now, id);
             }
         }
     }

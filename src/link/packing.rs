@@ -197,7 +197,13 @@ impl Outbound {
                 return true;
             }
             Some(Popped::Whole(class, item)) => (class, item),
-            Some(Popped::Part(class, _)) => {
+            Some(Popped::Part(class, item)) => {
+                // What was begun is finished, so a command has left by now.
+                if let (Some(Step::First { .. }), About::Command(id, part)) =
+                    (&step, &item.token.about)
+                {
+                    self.command_fates.push_back((*id, *part, Fate::Sent));
+                }
                 let bytes = put(class, step, record);
                 self.piece_flies(now, class, bytes);
                 return true;
@@ -223,7 +229,7 @@ impl Outbound {
                             self.flies(now, item.token.id, class, bytes);
                         }
                         self.outbox.sent(now, class, number);
-                        if let About::Call(..) = item.token.about {
+                        if let About::Call(..) | About::Command(..) = item.token.about {
                             self.settle(item.token, Fate::Sent, events);
                         }
                     }

@@ -7,6 +7,7 @@ use super::event::{ChannelChange, Delivery, Event, MessageKey, Resumption, State
 use super::inbound::{Begun, Inbound};
 use super::life::{Link, Stage};
 use super::notices::Notice;
+use crate::call::Violation;
 use crate::channel::{ChannelCode, ChannelName, Party};
 use crate::delivery::credit::{Amount, Scope};
 use crate::delivery::inbox::{Arrival, PeerOutbox};
@@ -238,6 +239,9 @@ impl Link {
         }
         let bytes = content.len();
         let read = Content::decode(content)?;
+        if matches!(read.kind, ContentKind::Command | ContentKind::Status) && number.is_none() {
+            return Err(Violation::Misplaced.into());
+        }
         let channel = match read.channel {
             Some(ChannelRef::Name(name)) => ChannelName::decode(name).ok(),
             Some(ChannelRef::Alias(alias)) => {
@@ -271,16 +275,12 @@ impl Link {
             }
         };
         let kind = read.kind;
-        let nobody = match kind {
-            ContentKind::Event => subscriptions.is_empty(),
-            // Commands need an executor, which this link has not.
-            ContentKind::Command | ContentKind::Status => true,
-            _ => false,
-        };
         let refusal = match &channel {
             None if read.channel.is_some() => Some(result::BAD_CHANNEL),
             Some(channel) if !self.may_publish(channel) => Some(result::UNAUTHORIZED),
-            _ if nobody => Some(result::NO_SUBSCRIBER),
+            _ if kind == ContentKind::Event && subscriptions.is_empty() => {
+                Some(result::NO_SUBSCRIBER)
+            }
             _ => None,
         };
         if let Some(code) = refusal {
@@ -299,6 +299,10 @@ impl Link {
         let payload = content.slice_ref(read.payload);
         let channel = match (kind, channel) {
             (ContentKind::Event, Some(channel)) => channel,
+            (ContentKind::Command | ContentKind::Status, channel) => {
+                self.inbound.owe(class, bytes);
+                return self.read_command(now, &begun.label, key, channel, kind, payload);
+            }
             (_, channel) => {
                 self.inbound.owe(class, bytes);
                 return self.read_call(now, &begun.label, key, channel, &read, payload);

@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::disk::Disk;
 use super::pair::{Parties, all, channel, epoch, moment, numbered, who};
 use crate::call::{
     AnswerError, AnswerEvent, Answering, Ask, AskError, Correlation, ErrorCode, OnDetach,
     OnPeerLost, Outcome, RequestEvent,
 };
 use crate::delivery::credit::Amount;
-use crate::delivery::inbox::InboxChange;
-use crate::delivery::outbox::{Change, Doubt, Row};
-use crate::delivery::per_class::PerClass;
+use crate::delivery::outbox::Doubt;
 use crate::delivery::word::Durability;
 use crate::link::{
-    Batch, Config, Delivery, Event, Fate, Kept, Link, LinkError, MessageId, PublishError,
-    Reliability, RequestError, State, Token,
+    Batch, Config, Delivery, Event, Fate, Link, LinkError, MessageId, PublishError, Reliability,
+    RequestError, State,
 };
 use crate::priority::Class;
 use crate::time::{Instant, Now};
@@ -70,13 +69,8 @@ struct Side {
 }
 
 /// What a disk has, and what is on its way there.
-#[derive(Default)]
 struct Store {
-    rows: BTreeMap<(Class, u64), Row<Token>>,
-    next: PerClass<u64>,
-    peer_inbox: Option<crate::delivery::word::Epoch>,
-    peer_outbox: Option<crate::delivery::word::Epoch>,
-    marks: BTreeMap<Class, InboxChange>,
+    disk: Disk,
     pending: VecDeque<(Batch, Vec<u64>)>,
 }
 
@@ -128,7 +122,7 @@ impl<'a> World<'a> {
             Side {
                 link,
                 memory,
-                store: Store { next: PerClass::from_fn(|_| 1), ..Store::default() },
+                store: Store { disk: Disk::new(), pending: VecDeque::new() },
                 life: 0,
                 subscription,
                 sessions: 0,
@@ -342,20 +336,11 @@ impl<'a> World<'a> {
                 Link::new(config, own(side, this.life, 0), own(side, this.life, 1), seed)
             }
             Memory::Durable => {
-                let store = &this.store;
-                let kept = Kept {
-                    outbox: own(side, 0, 0),
-                    inbox: own(side, 0, 1),
-                    peer_inbox: store.peer_inbox,
-                    next: store.next,
-                    rows: store.rows.values().cloned().collect(),
-                    peer_outbox: store.peer_outbox,
-                    marks: store.marks.values().cloned().collect(),
-                };
-                let rows = &store.rows;
-                let kept_ids: BTreeSet<_> = rows.values().map(|row| row.message.token.id).collect();
+                let disk = &this.store.disk;
+                let kept_ids: BTreeSet<_> = disk.messages().collect();
                 this.ids.retain(|id, _| kept_ids.contains(id));
-                Link::restore(config, kept, seed).unwrap()
+                let kept = disk.kept(own(side, 0, 0), own(side, 0, 1));
+                Link::restore(self.now, config, kept, seed).unwrap()
             }
         };
         this.subscription = this.link.subscribe(all(side), WINDOW).unwrap();
@@ -506,7 +491,7 @@ impl<'a> World<'a> {
             let this = &mut self.sides[side];
             let Some((batch, effects)) = this.store.pending.pop_front() else { return };
             let number = batch.number;
-            this.store.apply(batch);
+            this.store.disk.apply(batch);
             for id in effects {
                 effect(&mut self.messages, id, 0);
             }
@@ -604,31 +589,6 @@ impl<'a> World<'a> {
             assert!(is_done || message.is_refused, "{id} was kept, and nothing became of it");
             if message.fate == Some(Fate::Handled) {
                 assert!(!message.effects.is_empty(), "{id} is lost");
-            }
-        }
-    }
-}
-
-impl Store {
-    fn apply(&mut self, batch: Batch) {
-        for change in batch.outbox {
-            match change {
-                Change::Put(row) => {
-                    let next = self.next.get_mut(row.class);
-                    *next = (*next).max(row.number + 1);
-                    self.rows.insert((row.class, row.number), row);
-                }
-                Change::Delete(class, number) => drop(self.rows.remove(&(class, number))),
-                Change::Peer(inbox) => self.peer_inbox = Some(inbox),
-            }
-        }
-        for change in batch.inbox {
-            match change {
-                InboxChange::Peer(outbox) => {
-                    self.peer_outbox = Some(outbox);
-                    self.marks.clear();
-                }
-                InboxChange::Mark { class, .. } => drop(self.marks.insert(class, change)),
             }
         }
     }
