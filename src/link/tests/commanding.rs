@@ -86,7 +86,7 @@ fn a_command_that_was_stored_outlives_its_issuer_wherever_that_dies() {
         let mut post = Post::durable(OnCrash::Report);
         post.order();
         let is_over = !post.take(steps);
-        let is_kept = post.disks[BACKEND].issued().any(|id| id == ID);
+        let is_kept = post.disks[BACKEND].issued(ID).is_some();
         post.restart(BACKEND);
         post.finish_all();
         let expected = is_kept.then_some(Status::Succeeded);
@@ -189,7 +189,7 @@ fn a_command_that_is_withdrawn_while_it_is_queued_is_never_sent() {
     assert_eq!(post.disks[BACKEND].messages().count(), 0);
     post.two.links[BACKEND].forget_command(ID);
     post.finish_all();
-    assert_eq!((post.status(), post.disks[BACKEND].issued().count()), (None, 0));
+    assert_eq!((post.status(), post.disks[BACKEND].issued(ID)), (None, None));
 }
 
 /// proto-spec, [Q-27]: what is withdrawn ends once, and what its issuer calls cancelled by itself never
@@ -203,7 +203,7 @@ fn a_command_may_be_withdrawn_at_each_step() {
             post.stops = true;
             post.order();
             let is_over = !post.take(steps);
-            if crashes && post.disks[BACKEND].issued().any(|id| id == ID) {
+            if crashes && post.disks[BACKEND].issued(ID).is_some() {
                 post.restart(BACKEND);
             }
             let was_queued = post.status() == Some(Status::Queued);

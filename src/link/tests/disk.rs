@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::call::CommandId;
+use crate::call::{CommandId, Status};
 use crate::delivery::inbox::InboxChange;
 use crate::delivery::outbox::{Change, Row};
 use crate::delivery::per_class::PerClass;
@@ -95,8 +95,8 @@ impl Disk {
         self.rows.values().map(|row| row.message.token.about.clone()).collect()
     }
 
-    /// Commands whose issuer has a row.
-    pub(super) fn issued(&self) -> impl Iterator<Item = CommandId> + '_ {
-        self.issued.keys().copied()
+    /// Where a command stands as its issuer stored it.
+    pub(super) fn issued(&self, id: CommandId) -> Option<Status> {
+        self.issued.get(&id).map(|command| command.row.status)
     }
 }

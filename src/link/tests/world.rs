@@ -10,8 +10,9 @@ use bytes::{Bytes, BytesMut};
 use super::disk::Disk;
 use super::pair::{Parties, all, channel, epoch, moment, numbered, who};
 use crate::call::{
-    AnswerError, AnswerEvent, Answering, Ask, AskError, Correlation, ErrorCode, OnDetach,
-    OnPeerLost, Outcome, RequestEvent,
+    AnswerError, AnswerEvent, Answering, Ask, AskError, Command, CommandId, Correlation, Effect,
+    ErrorCode, Executed, ExecutorEvent, Failure, IssuerEvent, OnDetach, OnPeerLost, Outcome,
+    RequestEvent, Status,
 };
 use crate::delivery::credit::Amount;
 use crate::delivery::outbox::Doubt;
@@ -45,6 +46,7 @@ pub(super) struct World<'a> {
     messages: BTreeMap<u64, Message>,
     /// Requests that did not end, by their side: what was asked.
     asked: BTreeMap<(usize, Correlation), u64>,
+    commands: BTreeMap<CommandId, Ordered>,
     trace: Vec<String>,
 }
 
@@ -61,6 +63,8 @@ struct Side {
     working: Vec<Delivery>,
     /// Calls that its handlers work on.
     calls: Vec<(Correlation, Bytes)>,
+    /// Commands that its handlers work on.
+    running: Vec<CommandId>,
     /// Effects of the application that no batch has yet.
     effects: Vec<u64>,
     /// The highest number, or payload, that arrived in a session of a class and channel.
@@ -84,6 +88,18 @@ struct Message {
     /// Effects, by the life of the receiver; a durable one has one life.
     effects: BTreeMap<u64, u32>,
     is_refused: bool,
+}
+
+/// What is known of a command.
+struct Ordered {
+    from: usize,
+    on_peer_lost: OnPeerLost,
+    /// What its issuer heard last; `None` if that died and has no row of it.
+    status: Option<Status>,
+    /// How often it ran, by the life of the executor; a durable one has one life.
+    runs: BTreeMap<u64, u32>,
+    /// How handlers ended it.
+    ends: Vec<Status>,
 }
 
 struct Dice(u64);
@@ -128,6 +144,7 @@ impl<'a> World<'a> {
                 sessions: 0,
                 working: Vec::new(),
                 calls: Vec::new(),
+                running: Vec::new(),
                 effects: Vec::new(),
                 order: BTreeMap::new(),
                 ids: BTreeMap::new(),
@@ -144,6 +161,7 @@ impl<'a> World<'a> {
             published: 0,
             messages: BTreeMap::new(),
             asked: BTreeMap::new(),
+            commands: BTreeMap::new(),
             trace: Vec::new(),
         }
     }
@@ -172,7 +190,8 @@ impl<'a> World<'a> {
         let side = self.dice.side();
         match self.dice.roll(100) {
             0..20 => self.publish(side),
-            20..55 => self.carry(side, true),
+            20..52 => self.carry(side, true),
+            52..55 => self.order(side),
             55..70 => self.work(side),
             70..80 => self.sync(side),
             80..90 => {
@@ -257,6 +276,47 @@ impl<'a> World<'a> {
         }
     }
 
+    fn order(&mut self, from: usize) {
+        self.published += 1;
+        let id = command_id(self.published);
+        let length = if self.dice.roll(8) == 0 { 20_000 + self.dice.pick(50_000) } else { 16 };
+        let on_peer_lost = [OnPeerLost::InDoubt, OnPeerLost::Redrive][self.dice.side()];
+        let command = Command {
+            id,
+            payload: vec![0; length].into(),
+            class: CLASSES[self.dice.pick(4)],
+            time: Duration::from_millis(100 + self.dice.roll(20_000)),
+            on_peer_lost,
+        };
+        self.note(format!("{from} commands {id:?} {length} bytes {on_peer_lost:?}"));
+        let status = Some(Status::Queued);
+        let (runs, ends) = (BTreeMap::new(), Vec::new());
+        self.commands.insert(id, Ordered { from, on_peer_lost, status, runs, ends });
+        let ordered = self.sides[from].link.command(self.now, channel(from, "policies"), command);
+        assert_eq!(ordered, Ok(()));
+        let count = self.commands.len();
+        if self.dice.roll(3) == 0
+            && let Some((id, ordered)) = self.commands.iter().nth_back(self.dice.pick(count.min(4)))
+        {
+            let (id, from) = (*id, ordered.from);
+            self.note(format!("{from} withdraws {id:?}"));
+            self.sides[from].link.cancel_command(self.now, id);
+        }
+    }
+
+    /// A handler ends a command.
+    fn obey(&mut self, side: usize) {
+        let Some(id) = self.sides[side].running.pop() else { return };
+        let (end, executed) = match self.dice.roll(4) {
+            0 => (Status::Failed, Executed::Failed(Failure::new(ErrorCode::Application(1)))),
+            1 => (Status::Cancelled, Executed::Cancelled),
+            _ => (Status::Succeeded, Executed::Succeeded(Bytes::copy_from_slice(&id.0))),
+        };
+        self.note(format!("{side} ends {id:?}: {end:?}"));
+        self.commands.get_mut(&id).unwrap().ends.push(end);
+        self.sides[side].link.finish(self.now, id, executed).unwrap();
+    }
+
     /// One record arrives at `to`, or something happens to it.
     fn carry(&mut self, to: usize, is_hostile: bool) {
         let Some(mut record) = self.pipes[to].pop_front() else { return };
@@ -326,6 +386,10 @@ impl<'a> World<'a> {
         this.calls.clear();
         self.asked.retain(|(from, _), _| *from != side);
         let this = &mut self.sides[side];
+        this.running.clear();
+        for (id, ordered) in self.commands.iter_mut().filter(|(_, ordered)| ordered.from == side) {
+            ordered.status = this.store.disk.issued(*id);
+        }
         this.effects.clear();
         this.store.pending.clear();
         let seed = self.dice.roll(u64::MAX);
@@ -361,6 +425,7 @@ impl<'a> World<'a> {
         }
         if self.dice.roll(3) == 0 {
             self.answer(side);
+            self.obey(side);
         }
         for _ in 0..self.dice.roll(4) {
             let count = self.sides[side].working.len();
@@ -455,6 +520,23 @@ impl<'a> World<'a> {
                 self.note(format!("{side} is asked {}", id_of(&payload)));
                 self.sides[side].calls.push((correlation, payload));
             }
+            Event::Command(IssuerEvent::Changed { id, status, effect }) => {
+                self.note(format!("{side} learns that {id:?} is {status:?}"));
+                let ordered = self.commands.get_mut(&id).unwrap();
+                let before = ordered.status.replace(status).unwrap();
+                assert!(before.may_become(status), "{id:?} goes from {before:?} to {status:?}");
+                if status == Status::Succeeded {
+                    assert_eq!(effect, Effect::Result(Bytes::copy_from_slice(&id.0)));
+                }
+            }
+            Event::Run { channel: of, event: ExecutorEvent::Run { id, is_again, .. } } => {
+                self.note(format!("{side} runs {id:?}"));
+                assert_eq!((of, is_again), (Some(channel(1 - side, "policies")), false));
+                let this = &mut self.sides[side];
+                let life = if this.memory == Memory::Durable { 0 } else { this.life };
+                *self.commands.get_mut(&id).unwrap().runs.entry(life).or_default() += 1;
+                this.running.push(id);
+            }
             Event::Stored(own) => {
                 if let Some(id) = self.sides[side].ids.get(&own) {
                     let message = self.messages.get_mut(id).unwrap();
@@ -548,18 +630,24 @@ impl<'a> World<'a> {
                     self.answer(side);
                     self.pump(side);
                 }
+                while !self.sides[side].running.is_empty() {
+                    self.obey(side);
+                    self.pump(side);
+                }
                 while !self.sides[side].working.is_empty() {
                     self.finish(side, 0);
                     self.pump(side);
                 }
             }
-            self.pass(Duration::from_millis(5));
+            // What nobody reports is unknown when its time and a minute are over.
+            self.pass(Duration::from_millis(if round < 200 { 5 } else { 1_000 }));
             let is_idle = |side: &Side| {
                 side.link.load() == (0, 0) && side.store.pending.is_empty() && side.ids.is_empty()
             };
             if round > 40
                 && self.sides.iter().all(is_idle)
                 && self.asked.is_empty()
+                && self.commands.values().all(Ordered::is_over)
                 && self.pipes.iter().all(VecDeque::is_empty)
             {
                 return;
@@ -591,7 +679,43 @@ impl<'a> World<'a> {
                 assert!(!message.effects.is_empty(), "{id} is lost");
             }
         }
+        self.commands.iter().for_each(|(id, ordered)| self.judge_command(*id, ordered));
     }
+
+    fn judge_command(&self, id: CommandId, ordered: &Ordered) {
+        let status = self.sides[ordered.from].link.command_status(id);
+        assert_eq!(status, ordered.status, "{id:?} is not where its issuer heard");
+        let Ordered { on_peer_lost, runs, ends, .. } = ordered;
+        assert!(runs.values().all(|count| *count == 1), "{id:?} runs twice in one life");
+        if *on_peer_lost == OnPeerLost::Redrive {
+            return;
+        }
+        assert!(runs.len() <= 1, "{id:?} runs twice");
+        match ordered.status {
+            Some(end @ (Status::Succeeded | Status::Failed)) => assert_eq!(ends[..], [end]),
+            Some(Status::Expired) => assert!(runs.is_empty(), "{id:?} expired and runs"),
+            Some(Status::Cancelled) => {
+                assert!(runs.is_empty() || ends[..] == [Status::Cancelled], "{id:?} runs");
+            }
+            Some(Status::Unknown) | None => {}
+            Some(other) => panic!("{id:?} stays {other:?}"),
+        }
+    }
+
+    /// How the commands ended.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Status> + '_ {
+        self.commands.values().filter_map(|ordered| ordered.status)
+    }
+}
+
+impl Ordered {
+    fn is_over(&self) -> bool {
+        self.status.is_none_or(Status::is_settled)
+    }
+}
+
+fn command_id(number: u64) -> CommandId {
+    CommandId(u128::from(number).to_be_bytes())
 }
 
 fn effect(messages: &mut BTreeMap<u64, Message>, id: u64, life: u64) {
