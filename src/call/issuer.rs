@@ -77,6 +77,9 @@ struct Issued {
     deadline: Instant,
     /// When its timer is due.
     wake: Instant,
+    /// It was said again to a peer without memory, so that what becomes of the copy tells little of
+    /// the first. Not stored: after a restart every command that may have been counts as such.
+    is_redriven: bool,
 }
 
 impl Issuer {
@@ -95,7 +98,8 @@ impl Issuer {
                 false => wake(row.status, deadline, now.instant),
             };
             self.timers.insert((wake, id));
-            self.commands.insert(id, Issued { row, deadline, wake });
+            let is_redriven = row.payload.is_some() && row.status != Status::Queued;
+            self.commands.insert(id, Issued { row, deadline, wake, is_redriven });
         }
     }
 
@@ -124,7 +128,7 @@ impl Issuer {
         self.changes.push_back(Change::Put(row.clone()));
         self.outputs.push_back(say(id, CommandOp::Run(payload), class, time));
         self.timers.insert((wake, id));
-        self.commands.insert(id, Issued { row, deadline, wake });
+        self.commands.insert(id, Issued { row, deadline, wake, is_redriven: false });
         Ok(())
     }
 
@@ -155,6 +159,9 @@ impl Issuer {
     pub(crate) fn undelivered(&mut self, now: Now, id: CommandId, code: ErrorCode) {
         let status = self.commands.get(&id).map(|command| command.row.status);
         let failed = Effect::Failure(Failure::new(code));
+        if self.is_redriven(id) && status.is_some_and(|status| !status.is_settled()) {
+            return self.change(now, id, Status::Unknown, Effect::None);
+        }
         match (status, code) {
             (Some(Status::Queued), ErrorCode::Deadline) => {
                 self.change(now, id, Status::Expired, Effect::None);
@@ -172,8 +179,17 @@ impl Issuer {
     /// Takes a status.
     pub(crate) fn handle(&mut self, now: Now, payload: &Bytes) -> Result<(), Violation> {
         let StatusBody { id, status, effect } = StatusBody::decode(payload)?;
+        let status = match status {
+            // The copy did, and the first may have run.
+            Status::Expired if self.is_redriven(id) => Status::Unknown,
+            status => status,
+        };
         self.change(now, id, status, effect);
         Ok(())
+    }
+
+    fn is_redriven(&self, id: CommandId) -> bool {
+        self.commands.get(&id).is_some_and(|command| command.is_redriven)
     }
 
     /// The peer came back without memory: each command that left is said again or in doubt, as its
@@ -181,7 +197,9 @@ impl Issuer {
     pub(crate) fn attached_anew(&mut self, now: Now) {
         let ids: Vec<_> = self.commands.keys().copied().collect();
         for id in ids {
-            let Some(Issued { row, deadline, .. }) = self.commands.get(&id) else { continue };
+            let Some(Issued { row, deadline, is_redriven, .. }) = self.commands.get_mut(&id) else {
+                continue;
+            };
             if !matches!(row.status, Status::Sent | Status::Delivered | Status::Running) {
                 continue;
             }
@@ -189,6 +207,7 @@ impl Issuer {
             match (row.on_peer_lost, &row.payload) {
                 (OnPeerLost::Redrive, Some(payload)) if !time.is_zero() => {
                     let op = CommandOp::Run(payload.clone());
+                    *is_redriven = true;
                     self.outputs.push_back(say(id, op, row.class, time));
                 }
                 _ => self.change(now, id, Status::Unknown, Effect::None),
@@ -469,6 +488,37 @@ mod tests {
             let mut issuer = loaded(status, OnPeerLost::Redrive);
             issuer.attached_anew(at(1));
             assert_eq!((issuer.status(ID), issuer.poll_output()), (Some(status), None));
+        }
+    }
+
+    /// proto-spec: the first may have run, whatever becomes of the copy.
+    #[test]
+    fn a_command_that_was_issued_again_and_got_nowhere_is_unknown() {
+        for status in [Status::Sent, Status::Delivered, Status::Running] {
+            let again = || {
+                let mut issuer = Issuer::new();
+                issuer.issue(at(0), command(OnPeerLost::Redrive)).expect("room");
+                issuer.sent(at(0), ID);
+                match status {
+                    Status::Delivered => issuer.delivered(at(0), ID),
+                    Status::Running => report(&mut issuer, status),
+                    _ => {}
+                }
+                issuer.attached_anew(at(1));
+                assert_eq!(issuer.status(ID), Some(status));
+                issuer
+            };
+            for code in [ErrorCode::Deadline, ErrorCode::Refused, ErrorCode::InDoubt] {
+                let mut issuer = again();
+                issuer.undelivered(at(2), ID, code);
+                assert_eq!(issuer.status(ID), Some(Status::Unknown), "{status:?} {code:?}");
+                report(&mut issuer, Status::Succeeded);
+                issuer.undelivered(at(2), ID, code);
+                assert_eq!(issuer.status(ID), Some(Status::Succeeded));
+            }
+            let mut issuer = again();
+            report(&mut issuer, Status::Expired);
+            assert_eq!(issuer.status(ID), Some(Status::Unknown), "{status:?}");
         }
     }
 
