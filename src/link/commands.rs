@@ -276,6 +276,13 @@ impl Link {
         self.heed_commands(now);
         if let Outcome::PeerStateLost { .. } = outcome {
             self.commands.issuer.attached_anew(now);
+            // A peer without memory would call cancelled what may have run.
+            let issuer = &self.commands.issuer;
+            let is_settled = |id| issuer.status(id).is_none_or(Status::is_settled);
+            self.outbound.withdraw(
+                now.instant,
+                |about| matches!(about, About::Command(id, CommandPart::Cancel) if is_settled(*id)),
+            );
         }
     }
 

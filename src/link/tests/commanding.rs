@@ -302,6 +302,25 @@ fn an_executor_without_memory_puts_a_command_in_doubt_or_is_commanded_again() {
     }
 }
 
+/// The new one knows nothing of it, and would call it cancelled.
+#[test]
+fn a_command_that_may_have_run_is_not_withdrawn_from_an_executor_without_memory() {
+    let mut post = Post::durable(OnCrash::Report);
+    post.order();
+    while post.runs == 0 {
+        assert!(post.step());
+    }
+    post.lose();
+    post.cancel();
+    post.disks[AGENT] = Disk::new();
+    post.running.clear();
+    post.two.links[AGENT] = Link::new(config(AGENT, OnCrash::Report), epoch(50), epoch(51), 3);
+    post.two.attach();
+    post.finish_all();
+    assert_eq!((post.runs, post.status()), (1, Some(Status::Unknown)));
+    assert_eq!(post.two.links[BACKEND].load(), (0, 0));
+}
+
 #[test]
 fn a_command_is_refused_at_once_if_it_is_known_too_large_or_too_much() {
     let mut post = Post::over(
