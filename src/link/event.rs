@@ -142,6 +142,16 @@ pub(crate) struct Delivery {
     pub(crate) again: bool,
 }
 
+/// A message of this side that the peer did not take.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Undelivered {
+    pub(crate) id: MessageId,
+    pub(crate) channel: ChannelName,
+    pub(crate) class: Class,
+    pub(crate) headers: Option<Bytes>,
+    pub(crate) payload: Bytes,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {

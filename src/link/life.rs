@@ -9,7 +9,7 @@ use super::calls::Calls;
 use super::commands::Commands;
 use super::config::{Config, Kept};
 use super::error::{LinkError, PublishError, SubscribeError};
-use super::event::{ChannelChange, DeliveryId, DetachCause, Event, MessageId, State};
+use super::event::{ChannelChange, DeliveryId, DetachCause, Event, MessageId, State, Undelivered};
 use super::heartbeat::{Heartbeat, Pulse};
 use super::inbound::Inbound;
 use super::notices::{Notice, Notices};
@@ -482,6 +482,11 @@ impl Link {
         self.batches.stored(now, number, &mut self.outbound, &mut self.inbound, commands);
         self.outbound.drain(now.instant, &mut self.events);
         self.move_calls(now);
+    }
+
+    /// The messages that the peer did not take, as often as they were sent; each is taken once.
+    pub(crate) fn take_dead(&mut self) -> Vec<Undelivered> {
+        self.outbound.take_dead()
     }
 
     /// When [`Self::handle_timeout`] is to be called next.

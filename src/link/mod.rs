@@ -50,7 +50,7 @@ mod tests;
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError, SubscribeError};
 pub(crate) use self::event::{
-    ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State,
+    ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State, Undelivered,
 };
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::config::Config;
-use super::event::{Event, Fate, MessageId};
+use super::event::{Event, Fate, MessageId, Undelivered};
 use super::storing::{About, CallPart, CommandPart, Token};
 use super::subscriptions::Subscriptions;
 use crate::call::{CommandId, Correlation};
 use crate::channel::ChannelName;
 use crate::delivery::chunk::Chunks;
 use crate::delivery::credit::Allowances;
+use crate::delivery::dead::DeadLetter;
 use crate::delivery::in_flight::InFlight;
 use crate::delivery::outbox::{self, Doubt, Fresh, Outbox};
 use crate::delivery::overflow::{Offered, Policies, offer};
@@ -22,6 +23,7 @@ use crate::delivery::queue::{Entry, Key, Load, Popped, Queue, Verdict};
 use crate::delivery::word::Epoch;
 use crate::priority::Class;
 use crate::time::Instant;
+use crate::wire::content::Content;
 
 /// A message to publish.
 #[derive(Clone, Debug)]
@@ -313,6 +315,19 @@ impl Outbound {
             About::Call(correlation, part) => self.call_fates.push_back((correlation, part, fate)),
             About::Command(id, part) => self.command_fates.push_back((id, part, fate)),
         }
+    }
+
+    /// Dead letters; who waits for a call or a command learned of it already.
+    pub(super) fn take_dead(&mut self) -> Vec<Undelivered> {
+        let letters = std::iter::from_fn(|| self.outbox.dead_letters().pop());
+        let read = |DeadLetter { class, token, content, .. }: DeadLetter<Token>| {
+            let About::Event(channel) = token.about else { return None };
+            let read = Content::decode(&content).ok()?;
+            let headers = read.headers.map(|headers| content.slice_ref(headers));
+            let payload = content.slice_ref(read.payload);
+            Some(Undelivered { id: token.id, channel, class, headers, payload })
+        };
+        letters.filter_map(read).collect()
     }
 
     /// Takes back the numbered messages that are about such a thing. None has a fate.

@@ -14,7 +14,7 @@ use crate::delivery::word::Lie;
 use crate::limits::LINK_EVENTS;
 use crate::link::{
     ChannelChange, Config, DetachCause, Event, Fate, Link, LinkError, PublishError, Reliability,
-    Resumption, State, SubscribeError,
+    Resumption, State, SubscribeError, Undelivered,
 };
 use crate::priority::Class;
 use crate::session::tests::rig::seed;
@@ -270,6 +270,29 @@ fn a_message_under_way_does_not_count_for_a_subscription_that_came_later() {
         })
         .collect();
     assert_eq!(heard, [vec![1], vec![1, later]]);
+}
+
+/// Its sender hears the peer, and the peer nothing of its sender.
+#[test]
+fn a_message_that_the_peer_never_takes_is_a_dead_letter() {
+    let mut two = Two::connected();
+    let id = two.publish(0, "one");
+    let undeliverable = Event::Settled(id, Fate::Undeliverable);
+    for _ in 0..40 {
+        while two.record(0).is_some() {}
+        two.now = moment(two.now.instant.after(Duration::from_secs(1)));
+        let mut publish = numbered(channel(1, "policies"), "still here");
+        publish.reliability = Reliability::BestEffort;
+        two.links[1].publish(two.now, publish).unwrap();
+        let record = two.record(1).unwrap();
+        two.give(0, record).unwrap();
+        two.links[0].handle_timeout(two.now);
+    }
+    assert!(two.events(0).contains(&undeliverable));
+    let (channel, payload) = (channel(0, "threats"), Bytes::from("one"));
+    let dead = Undelivered { id, channel, class: Class::Normal, headers: None, payload };
+    assert_eq!(two.links[0].take_dead(), [dead]);
+    assert_eq!(two.links[0].take_dead(), []);
 }
 
 /// proto-spec [N-6]

@@ -125,7 +125,7 @@ const STEPS: usize = 250;
 /// Of a subscription. Small, so that messages wait for it.
 const WINDOW: Amount = Amount { messages: 3, bytes: 100_000 };
 /// Of the trace that a failure prints.
-const LINES: usize = 20000;
+const LINES: usize = 200;
 const CLASSES: [Class; 4] = [Class::Critical, Class::High, Class::Normal, Class::Low];
 
 impl<'a> World<'a> {
