@@ -65,7 +65,7 @@ pub(crate) struct ExecutedCommand {
     pub(crate) row: ExecutedRow,
 }
 
-/// Changes to store.
+/// Changes to store. A link in memory has none.
 #[derive(Debug)]
 pub(crate) struct Batch {
     /// For [`Link::stored`](super::Link::stored).
