@@ -42,7 +42,7 @@ mod reading;
 mod storing;
 mod subscriptions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{LinkError, PublishError, RequestError, SubscribeError};
@@ -51,4 +51,4 @@ pub(crate) use self::event::{
 };
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};
-pub(crate) use self::storing::{Batch, Token};
+pub(crate) use self::storing::{About, Batch, CallPart, Token};

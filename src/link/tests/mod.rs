@@ -2,6 +2,6 @@
 
 mod asking;
 mod hostile;
-mod pair;
+pub(crate) mod pair;
 mod rules;
 mod world;

@@ -1,0 +1,7 @@
+//! Links and stores joined: rows, commits, and restarts.
+
+mod commits;
+mod links;
+mod rig;
+mod rows;
+mod sealed;
