@@ -30,7 +30,7 @@ impl Desk {
     }
 
     /// Hands a batch on; what returns is owed an answer.
-    pub(super) fn expect(&self, number: u64) -> Answer {
+    pub(super) fn owe(&self, number: u64) -> Answer {
         self.locked().under_way += 1;
         Answer { desk: self.clone(), number, is_given: false }
     }

@@ -226,7 +226,7 @@ impl LinkKeep {
 
     /// Hands a batch on. Batches of a link are stored in the order in which they are submitted.
     pub(crate) fn submit(&mut self, now: Now, batch: Batch) {
-        let answer = self.desk.expect(batch.number);
+        let answer = self.desk.owe(batch.number);
         let (peer, epochs) = (self.peer.clone(), self.epochs);
         // If nobody takes it, the answer is dropped with it, which the link hears.
         let _ = self.jobs.send(Job::Batch { peer, epochs, now, batch, answer });

@@ -22,7 +22,7 @@ use crate::delivery::word::Epoch;
 use crate::ids::PeerId;
 use crate::link::{Batch, Kept};
 use crate::priority::Class;
-use crate::session::InitiatorChain;
+use crate::session::{ChainBook, InitiatorChain};
 use crate::store::{Key, Table};
 use crate::time::Now;
 use crate::wire::{Malformed, Reader};
@@ -33,8 +33,8 @@ pub(crate) struct Restored {
     pub(crate) peers: Vec<KeptPeer>,
     /// Chains of this side's handshakes as an initiator.
     pub(crate) dialled: Vec<InitiatorChain>,
-    /// The same as a responder, as [`crate::session::ChainBook`] wrote them.
-    pub(crate) answered: Vec<Plain>,
+    /// The same as a responder.
+    pub(crate) answered: ChainBook,
 }
 
 /// What a store kept of one peer.
@@ -219,14 +219,13 @@ impl Reading {
 
     fn chain(&mut self, value: &[u8]) -> Result<(), Malformed> {
         let (side, chain) = decode_chain(value)?;
-        match side {
+        let read = match side {
             ChainSide::Dialled => {
-                let chain = InitiatorChain::from_bytes(chain);
-                self.chains.dialled.push(chain.map_err(|_| Malformed::Value("chain"))?);
+                InitiatorChain::from_bytes(chain).map(|chain| self.chains.dialled.push(chain))
             }
-            ChainSide::Answered => self.chains.answered.push(chain.to_vec().into()),
-        }
-        Ok(())
+            ChainSide::Answered => self.chains.answered.restore(chain),
+        };
+        read.map_err(|_| Malformed::Value("chain"))
     }
 
     fn origin(&mut self, key: Key, value: &[u8]) -> Result<(), Malformed> {

@@ -30,4 +30,4 @@ mod tests;
 
 pub(crate) use self::error::KeepError;
 pub(crate) use self::keeper::{Keeper, LinkKeep};
-pub(crate) use self::ledger::{KeptPeer, Restored};
+pub(crate) use self::ledger::Restored;

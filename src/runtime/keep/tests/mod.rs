@@ -1,5 +1,6 @@
 //! Links and stores joined: rows, commits, and restarts.
 
+mod chains;
 mod commits;
 mod links;
 mod rig;

@@ -28,6 +28,7 @@ use crate::runtime::keep::commands::{
     decode_executed, decode_issued, encode_executed, encode_issued,
 };
 use crate::runtime::keep::ledger::{Epochs, Ledger};
+use crate::runtime::keep::place::Pseudonym;
 use crate::runtime::keep::rows::{
     ChainSide, Origin, Plain, decode_chain, decode_mark, decode_message, encode_chain, encode_mark,
     encode_message,
@@ -118,6 +119,37 @@ fn a_chain_says_which_side_it_is_of() {
         assert_eq!(decode_chain(&encode_chain(side, b"chain")), Ok((side, &b"chain"[..])));
     }
     assert_eq!(decode_chain(&[1, 3]), Err(Malformed::Value("side")));
+}
+
+/// Rows of commands come back with their peer, and leave with it.
+#[test]
+fn commands_belong_to_their_peer() {
+    let naming = Arc::new(key(1).naming());
+    let pseudonym = Pseudonym::of(&naming, &peer(1));
+    let issued = IssuedRow {
+        id: CommandId([3; 16]),
+        status: Status::Sent,
+        effect: Effect::None,
+        class: Class::High,
+        begin_by: UnixTime::from_secs(9),
+        changed: UnixTime::from_secs(8),
+        on_peer_lost: OnPeerLost::Redrive,
+        payload: Some(Bytes::from_static(b"order")),
+    };
+    let stage = Stage::Begun(Bytes::from_static(b"work"));
+    let (id, changed) = (CommandId([4; 16]), UnixTime::from_secs(7));
+    let executed = ExecutedRow { id, version: 2, stage, class: Class::Low, changed };
+    let rows = BTreeMap::from([
+        (pseudonym.origin(), origin_of(&peer(1)).encode()),
+        (pseudonym.issued(issued.id), encode_issued(&channel(), &issued)),
+        (pseudonym.executed(executed.id), encode_executed(&channel(), &executed)),
+    ]);
+    let (mut ledger, read) = restored(&rows);
+    assert_eq!(read.peers[0].issued, [(channel(), issued)]);
+    assert_eq!(read.peers[0].executed, [(channel(), executed)]);
+    let mut changes = Changes::new();
+    ledger.forget(&peer(1), &mut changes);
+    assert_eq!(changes.keys().collect::<Vec<_>>(), rows.keys().collect::<Vec<_>>());
 }
 
 proptest! {
