@@ -14,7 +14,10 @@
 //! Each row is sealed for its place. Whoever has the disk without the key learns how many rows there are,
 //! how long they are, their class and number, and which of them belong together; not whose they are. He can
 //! put back an older form of a row, or of the whole store, unseen: against that helps only what the peer
-//! remembers.
+//! remembers. A key that follows from an identity hides nothing from whoever takes its key file too.
+//!
+//! Times in rows are of the wall clock, to the second. If that was set while nobody ran, what waits expires
+//! that much earlier or later.
 
 mod answer;
 mod commands;

@@ -10,7 +10,7 @@ use crate::limits::KEEP_BATCHES;
 use crate::link::Batch;
 use crate::priority::Class;
 use crate::runtime::keep::{KeepError, Keeper};
-use crate::store::{StoreError, Table};
+use crate::store::{Change, Key, Store, StoreError, Table};
 
 #[tokio::test]
 async fn what_waits_is_one_commit_of_all_links() {
@@ -142,6 +142,17 @@ async fn closing_over_a_full_disk_says_so() {
     assert!(matches!(*stored(&mut link).await.unwrap_err(), KeepError::Closed));
 }
 
+/// A store of the application's own that panics takes no link with it.
+#[tokio::test]
+async fn links_hear_that_a_store_is_gone() {
+    let (keeper, _) = open(Panicking).await;
+    let mut link = link(&keeper, 1);
+    link.submit(now(), batch(1, "text"));
+    assert!(matches!(*stored(&mut link).await.unwrap_err(), KeepError::Closed));
+    assert!(matches!(*keeper.close().await.unwrap_err(), KeepError::Closed));
+    assert!(matches!(keeper.forget(&peer(1)).await.unwrap_err(), KeepError::Closed));
+}
+
 #[tokio::test]
 async fn dropping_every_handle_stores_what_was_submitted() {
     let (store, gate) = gated();
@@ -200,6 +211,18 @@ async fn other_epochs_take_the_place_of_what_was_kept() {
     assert_eq!((kept.outbox, kept.inbox), (epochs[0], epochs[1]));
     let numbers: Vec<u64> = kept.rows.iter().map(|row| row.number).collect();
     assert_eq!(numbers, [2]);
+}
+
+struct Panicking;
+
+impl Store for Panicking {
+    fn load(&mut self) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn commit(&mut self, _: &[Change]) -> Result<(), StoreError> {
+        panic!("a store's own mistake, as the test wants it");
+    }
 }
 
 fn removal(batch: u64, number: u64) -> Batch {
