@@ -31,7 +31,8 @@ pub enum ErrorKind {
     Handshake,
     /// The handshake or the dial took too long.
     TimedOut,
-    /// The chain could not be stored; nothing was moved at the peer that cannot be continued.
+    /// The store failed. Of a handshake: its chain could not be stored, and nothing was moved at the
+    /// peer that cannot be continued.
     Store,
     /// What was to be sent does not fit a record.
     TooLarge,
@@ -116,7 +117,7 @@ impl fmt::Display for Error {
             ErrorKind::Transport => "transport failed",
             ErrorKind::Handshake => "handshake failed",
             ErrorKind::TimedOut => "peer took too long",
-            ErrorKind::Store => "chain could not be stored",
+            ErrorKind::Store => "store failed",
             ErrorKind::TooLarge => "payload does not fit a record",
             ErrorKind::Tampered => "a record was tampered with; transport dropped",
             ErrorKind::Detached => "transport ended without a word from the peer",

@@ -75,6 +75,8 @@ pub use crate::channel::{
     Act, BadChannel, ChannelError, ChannelName, ChannelState, ChannelStats, Pattern, Policy,
     Reason, Rule, SubscribeError, Unauthorized, topics,
 };
+#[cfg(feature = "runtime")]
+pub use crate::crypto::StoreKey;
 pub use crate::crypto::{
     ExportError, Fingerprint, Identity, InvalidFingerprint, KeyError, KeyFileError, PemError,
     PublicKey, Seed, Suite,

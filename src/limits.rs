@@ -135,6 +135,16 @@ pub const ACK_RANGES: usize = 32;
 pub const STORE_KEY_BYTES: usize = 255;
 /// Bytes that a store in a file caches. redb's own default is 1 GiB.
 pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Batches of one link on their way to the store at most: one that is being committed, and one that
+/// gathers what happens meanwhile.
+pub const KEEP_BATCHES: usize = 2;
+/// Bytes of messages after which a commit takes no further batch. It bounds what is sealed at once, and
+/// how long the first batch waits for the last.
+pub const KEEP_COMMIT_BYTES: usize = 8 * 1024 * 1024;
+/// First pause after a commit that failed; it doubles with each that follows.
+pub const STORE_RETRY_TIME: Duration = Duration::from_secs(1);
+/// The same at most: what a person who made room on the disk still waits for.
+pub const STORE_RETRY_TIME_MAX: Duration = Duration::from_secs(30);
 
 // channel
 /// Bytes of a channel name or pattern at most: what a length of one byte can say.

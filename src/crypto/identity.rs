@@ -77,6 +77,14 @@ impl Identity {
         &self.public
     }
 
+    /// The key of a store that only this identity opens. It hides nothing from whoever takes the disk
+    /// with the key file on it; an application that keeps a secret elsewhere brings a key of its own.
+    #[cfg(feature = "runtime")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "agents and backends will open stores"))]
+    pub(crate) fn store_key(&self) -> super::at_rest::StoreKey {
+        super::at_rest::StoreKey::of_identity(&self.secret)
+    }
+
     pub(crate) fn sign(&self, context: Context, digest: &Digest) -> [u8; 64] {
         wiped::<DEEP, _>(|| self.signing.sign(context.statement(digest).as_slice()))
     }
@@ -190,6 +198,15 @@ Z9w7lshQhqowtrbLDFw4rXAxZuE=
         assert_eq!(first.public_key(), again.public_key());
         let other = Identity::from_seed(Seed::dangerous_reproducible([2; 32]));
         assert_ne!(first.public_key(), other.public_key());
+    }
+
+    #[cfg(feature = "runtime")]
+    #[test]
+    fn an_identity_has_one_store_key() {
+        let name = |of: &Identity| of.store_key().naming().of("peer", b"edge-7");
+        assert_eq!(name(&identity()), name(&identity()));
+        let other = Identity::from_seed(Seed::dangerous_reproducible([2; 32]));
+        assert_ne!(name(&identity()), name(&other));
     }
 
     #[test]

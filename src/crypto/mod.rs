@@ -4,6 +4,8 @@
 //! (feature `aws-lc`); the choice is made at build time, so no record pays for a dispatch. No file
 //! here knows a message, a transcript or a session.
 
+#[cfg(feature = "runtime")]
+mod at_rest;
 #[cfg(feature = "aws-lc")]
 mod awslc;
 #[cfg(feature = "__fuzz")]
@@ -28,6 +30,8 @@ use self::awslc as provider;
 #[cfg(not(feature = "aws-lc"))]
 use self::rustcrypto as provider;
 
+#[cfg(feature = "runtime")]
+pub use self::at_rest::StoreKey;
 pub use self::ed25519::{Fingerprint, InvalidFingerprint, KeyError, PublicKey};
 pub use self::exchange::Suite;
 pub use self::identity::{Identity, PemError};
@@ -35,6 +39,8 @@ pub use self::keyfile::KeyFileError;
 pub use self::schedule::ExportError;
 pub use self::seed::Seed;
 
+#[cfg(feature = "runtime")]
+pub(crate) use self::at_rest::{AtRest, Naming};
 pub(crate) use self::ed25519::Context;
 pub(crate) use self::exchange::{Answer, ExchangeError, Offer, answer};
 pub(crate) use self::hash::{Digest, hash, mac, same};

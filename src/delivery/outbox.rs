@@ -14,11 +14,15 @@
 //! A number whose message was withdrawn, expired or given up is void, and the peer is told, so that
 //! its watermark passes it.
 
+mod changes;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::changes::Change;
+use self::changes::Changes;
 use super::dead::{DeadLetter, DeadLetters};
 pub(crate) use super::line::Doubt;
 use super::line::{Entry, Line, Reach, State};
@@ -50,7 +54,7 @@ pub(crate) struct Outbox<T> {
     attached: bool,
     ready: VecDeque<(Class, u64)>,
     unstored: VecDeque<(Ticket, Class, u64)>,
-    changes: Vec<Change<T>>,
+    changes: Changes<T>,
     /// The last batch taken, and the last one stored.
     taken: Ticket,
     stored: Ticket,
@@ -86,17 +90,6 @@ pub(crate) struct Row<T> {
     pub(crate) class: Class,
     pub(crate) number: u64,
     pub(crate) message: Fresh<T>,
-}
-
-/// What the store is to do. A batch is done as a whole or not at all.
-#[derive(Clone, Debug)]
-pub(crate) enum Change<T> {
-    /// Keep this row, and that its number is taken: the next one must survive when the row is gone.
-    Put(Row<T>),
-    /// Forget the row.
-    Delete(Class, u64),
-    /// The rows are sent to this inbox of the peer.
-    Peer(Epoch),
 }
 
 /// Why a message was not taken.
@@ -185,7 +178,7 @@ impl<T: Clone> Outbox<T> {
             attached: false,
             ready: VecDeque::new(),
             unstored: VecDeque::new(),
-            changes: Vec::new(),
+            changes: Changes::new(),
             taken: Ticket::default(),
             stored: Ticket::default(),
             events: VecDeque::new(),
@@ -306,7 +299,7 @@ impl<T: Clone> Outbox<T> {
             return None;
         }
         self.taken = self.next_ticket();
-        Some((self.taken, std::mem::take(&mut self.changes)))
+        Some((self.taken, self.changes.take()))
     }
 
     /// A batch, and every one before it, is on disk.
@@ -633,7 +626,8 @@ impl<T: Clone> Outbox<T> {
         self.messages -= 1;
         self.bytes -= bytes;
         if self.durability == Durability::Durable {
-            self.changes.push(Change::Delete(class, number));
+            let merged = self.changes.delete(class, number);
+            self.unstored.retain(|(_, of, number)| *of != class || Some(*number) != merged);
         }
     }
 }

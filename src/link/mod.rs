@@ -45,7 +45,7 @@ mod reading;
 mod storing;
 mod subscriptions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError, SubscribeError};

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use super::chains::KeptBook;
 use super::clock::Clock;
 use super::connection::Connection;
 use super::entropy::seed;
+use super::keep::Keeper;
 use super::shake::{Door, respond};
 use crate::crypto::PublicKey;
 use crate::error::Error;
@@ -64,12 +66,25 @@ impl Acceptor {
     ///
     /// [`crate::ErrorKind::Entropy`] if no cookie key could be drawn.
     pub fn new(config: Config, options: &ListenerOptions) -> Result<Self, Error> {
+        Self::with_book(config, options, KeptBook::default())
+    }
+
+    /// The same, with what peers leave for resumption in a store, which gave back `book`: an ACCEPT
+    /// waits until its chain is stored, and is not sent if it cannot be.
+    #[cfg_attr(not(test), expect(dead_code, reason = "backends will open stores"))]
+    pub(crate) fn with_keeper(
+        config: Config,
+        options: &ListenerOptions,
+        book: ChainBook,
+        keeper: Keeper,
+    ) -> Result<Self, Error> {
+        Self::with_book(config, options, KeptBook::stored(book, keeper))
+    }
+
+    fn with_book(config: Config, options: &ListenerOptions, book: KeptBook) -> Result<Self, Error> {
         let gate = Gate::new(CookieKey::new(&seed()?)).with_limits(options.gate);
-        let door = Door {
-            config: Arc::new(config),
-            chains: Arc::new(Mutex::new(ChainBook::new())),
-            gate: Mutex::new(gate),
-        };
+        let door =
+            Door { config: Arc::new(config), chains: Arc::new(book), gate: Mutex::new(gate) };
         Ok(Self { door: Arc::new(door), clock: Clock::new() })
     }
 
@@ -92,7 +107,7 @@ impl Acceptor {
     /// refused as cloned, or that lost its chain under
     /// [`crate::session::Continuity::Require`]. Returns whether there was anything.
     pub fn forget(&self, peer: &PublicKey) -> bool {
-        self.door.chains.lock().unwrap_or_else(PoisonError::into_inner).forget(peer)
+        self.door.chains.forget(peer)
     }
 }
 

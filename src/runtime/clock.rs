@@ -6,7 +6,7 @@ use crate::time::{Instant, Now, UnixTime};
 
 /// A steady clock that began when this was made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock(tokio::time::Instant);
+pub(crate) struct Clock(tokio::time::Instant);
 
 impl Clock {
     pub(super) fn new() -> Self {

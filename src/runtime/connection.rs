@@ -2,19 +2,20 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Sleep, timeout};
 
+use super::chains::KeptBook;
 use super::clock::Clock;
 use super::entropy::seed;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, SessionId};
 use crate::limits::CLOSE_TIME;
-use crate::session::{ChainBook, CloseCode, Datagrams, Event, Fate, Order, Peer, Session};
+use crate::session::{CloseCode, Datagrams, Event, Fate, Order, Peer, Session};
 use crate::transport::{Arrival, Delivery, Transport};
 
 /// A mutually authenticated, sealed conversation over one transport.
@@ -37,7 +38,7 @@ pub struct Connection<T> {
     unflushed: bool,
     end: Option<ErrorKind>,
     parting: Parting,
-    chain: Option<(Arc<Mutex<ChainBook>>, Generation)>,
+    chain: Option<(Arc<KeptBook>, Generation)>,
 }
 
 impl<T: Transport> Connection<T> {
@@ -69,7 +70,7 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Confirms the chain in `book` once the peer proves to have the session's keys.
-    pub(super) fn confirming(mut self, book: Arc<Mutex<ChainBook>>, at: Generation) -> Self {
+    pub(super) fn confirming(mut self, book: Arc<KeptBook>, at: Generation) -> Self {
         self.chain = Some((book, at));
         self
     }
@@ -317,7 +318,6 @@ impl<T: Transport> Connection<T> {
 
     fn confirm_chain(&mut self) {
         if let Some((book, generation)) = self.chain.take() {
-            let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
             book.confirm(&self.session.peer().key, generation);
         }
     }

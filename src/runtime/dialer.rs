@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::chains::KeptChains;
 use super::connection::Connection;
+use super::keep::Keeper;
 use super::shake::{Errand, initiate};
 use crate::crypto::Fingerprint;
 use crate::error::{Error, ErrorKind};
@@ -68,6 +69,18 @@ impl Dialer {
     ) -> Self {
         let chains = KeptChains::new(chains, Arc::new(keep));
         Self { chains, turn: Arc::default(), ..self }
+    }
+
+    /// Continues `chains`, those that a store gave back, and keeps each next one there: the message that
+    /// moves the peer's is sent once it is stored, and the handshake fails if it cannot be.
+    #[cfg_attr(not(test), expect(dead_code, reason = "agents will open stores"))]
+    #[must_use]
+    pub(crate) fn with_keeper(
+        self,
+        chains: impl IntoIterator<Item = InitiatorChain>,
+        keeper: Keeper,
+    ) -> Self {
+        Self { chains: KeptChains::stored(chains, keeper), turn: Arc::default(), ..self }
     }
 
     /// The chain with `peer` as it is now, a secret. Whoever goes on from one that is not the latest

@@ -8,6 +8,11 @@ mod connection;
 mod dialer;
 mod driver;
 mod entropy;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "agents and backends will open stores")
+)]
+mod keep;
 mod listener;
 mod shake;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::chains::KeptChains;
+use super::chains::{KeptBook, KeptChains};
 use super::clock::Clock;
 use super::connection::Connection;
 use super::entropy::seed;
@@ -16,9 +16,9 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, LinkId};
 use crate::limits::HANDSHAKE_TIME;
 use crate::session::{
-    Accepting, ChainBook, CloseCode, Config, ConfigError, Continuity, Datagrams, Established,
-    Event, Gate, Greeting, HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven,
-    Refusal, Session, Source,
+    Accepting, CloseCode, Config, ConfigError, Continuity, Datagrams, Established, Event, Gate,
+    Greeting, HandshakeError, Initiator, InitiatorChain, OpenError, Progress, Proven, Refusal,
+    Session, Source,
 };
 use crate::transport::{Arrival, Transport};
 
@@ -51,10 +51,10 @@ impl Errand {
         Ok(())
     }
 
-    fn keep(&self, chain: InitiatorChain) -> Result<(), Error> {
+    async fn keep(&self, chain: InitiatorChain) -> Result<(), Error> {
         match self.config.continuity() {
             Continuity::Off => Ok(()),
-            Continuity::Prefer | Continuity::Require => self.chains.set(chain),
+            Continuity::Prefer | Continuity::Require => self.chains.set(chain).await,
         }
     }
 }
@@ -86,7 +86,7 @@ async fn initiate_unbounded<T: Transport>(
     };
     errand.admit(&session)?;
     // proto-spec [C-1]: stored before FINISH is sent, and [C-2]: promoted only on ACCEPT.
-    errand.keep(chain.duplicate())?;
+    errand.keep(chain.duplicate()).await?;
     send(&mut transport, finish).await?;
     let first = match settle(&mut transport, &mut session, &clock, &errand, chain).await {
         Ok(first) => first,
@@ -109,7 +109,7 @@ async fn settle<T: Transport>(
     chain: InitiatorChain,
 ) -> Result<Datagrams, Error> {
     let first = accepted(transport, session, clock).await?;
-    errand.keep(chain.promoted()).inspect_err(|_| {
+    errand.keep(chain.promoted()).await.inspect_err(|_| {
         session.close(CloseCode::Internal, Duration::ZERO);
     })?;
     // The responder may have said more than ACCEPT, a CLOSE even.
@@ -159,7 +159,7 @@ async fn accepted<T: Transport>(
 /// What all handshakes of one listener share.
 pub(super) struct Door {
     pub config: Arc<Config>,
-    pub chains: Arc<Mutex<ChainBook>>,
+    pub chains: Arc<KeptBook>,
     pub gate: Mutex<Gate>,
 }
 
@@ -202,7 +202,7 @@ async fn respond_unbounded<T: Transport>(
         retried = true;
     };
     let (link, mut greeting) = (greeting.link(), greeting);
-    greeting.look_up(&locked(&door.chains), clock.now());
+    door.chains.read(|book| greeting.look_up(book, clock.now()));
     // Public-key work, with no lock held.
     let answered = greeting.reply(&seed()?);
     let (answered, reply) = told(answered, &mut transport, link).await?;
@@ -210,7 +210,7 @@ async fn respond_unbounded<T: Transport>(
     let mut finish = receive(&mut transport).await?;
     let finished = answered.finish(&mut finish, clock.now());
     let accepting = told(finished, &mut transport, link).await?;
-    let generation = advance(door, &accepting, &clock);
+    let generation = advance(door, &accepting, &clock).await?;
     let generation = told(generation, &mut transport, link).await?;
     let (mut session, _) = accepting.accept(generation, clock.now());
     let mut record = BytesMut::new();
@@ -221,16 +221,16 @@ async fn respond_unbounded<T: Transport>(
     Ok(connection.confirming(Arc::clone(&door.chains), generation))
 }
 
-fn advance(
+async fn advance(
     door: &Door,
     accepting: &Accepting,
     clock: &Clock,
-) -> Result<Generation, HandshakeError> {
+) -> Result<Result<Generation, HandshakeError>, Error> {
     let continuity = door.config.continuity();
     if continuity == Continuity::Off {
-        return Ok(Generation::default());
+        return Ok(Ok(Generation::default()));
     }
-    locked(&door.chains).advance(accepting.succession(), continuity, clock.now().unix)
+    door.chains.advance(accepting.succession(), continuity, clock.now().unix).await
 }
 
 /// Tells the initiator that it is refused, if it may know that much, and logs the cause here.

@@ -162,6 +162,14 @@ struct Record {
     expires: UnixTime,
 }
 
+impl Succession {
+    /// Whose chain moves.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn peer(&self) -> [u8; 32] {
+        self.peer
+    }
+}
+
 impl Record {
     fn rids(&self) -> impl Iterator<Item = Rid> {
         [Some(&self.current), self.previous.as_ref()].into_iter().flatten().map(Rid::of)
@@ -277,6 +285,60 @@ impl ChainBook {
     /// there was one.
     pub fn forget(&mut self, peer: &PublicKey) -> bool {
         self.remove(peer.as_bytes()).is_some()
+    }
+
+    /// Which chain makes room if that of `peer` is stored.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn displaced_by(&self, peer: &[u8; 32]) -> Option<[u8; 32]> {
+        let is_full = self.by_peer.len() >= CHAINS && !self.by_peer.contains_key(peer);
+        self.by_expiry.first().filter(|_| is_full).map(|(_, stalest)| *stalest)
+    }
+
+    /// The chain of a peer as bytes to store. They are a secret, as those of an [`InitiatorChain`].
+    #[cfg(feature = "runtime")]
+    pub(crate) fn stored(&self, peer: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
+        let Record { current, previous, confirmed, generation, expires } =
+            self.by_peer.get(peer)?;
+        let mut out = Zeroizing::new(Vec::with_capacity(128));
+        out.extend_from_slice(&[STORED_VERSION, u8::from(*confirmed)]);
+        out.extend_from_slice(peer);
+        out.extend_from_slice(&generation.get().to_be_bytes());
+        out.extend_from_slice(&expires.as_secs().to_be_bytes());
+        out.extend_from_slice(current.bytes());
+        previous.iter().for_each(|secret| out.extend_from_slice(secret.bytes()));
+        Some(out)
+    }
+
+    /// Takes back what [`Self::stored`] gave, in place of what is known of that peer.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChain`] if it did not give these bytes.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), InvalidChain> {
+        let (front, rest) = bytes.split_first_chunk::<2>().ok_or(InvalidChain)?;
+        let (peer, rest) = rest.split_first_chunk::<32>().ok_or(InvalidChain)?;
+        let (generation, rest) = rest.split_first_chunk::<8>().ok_or(InvalidChain)?;
+        let (expires, rest) = rest.split_first_chunk::<8>().ok_or(InvalidChain)?;
+        let confirmed = match front {
+            [STORED_VERSION, 0] => false,
+            [STORED_VERSION, 1] => true,
+            _ => return Err(InvalidChain),
+        };
+        let secret = |bytes: &[u8; 32]| Secret::new(*bytes);
+        let (current, previous) = match rest.as_chunks::<32>() {
+            ([current], []) => (secret(current), None),
+            ([current, previous], []) => (secret(current), Some(secret(previous))),
+            _ => return Err(InvalidChain),
+        };
+        let generation = Generation(u64::from_be_bytes(*generation));
+        let expires = UnixTime::from_secs(u64::from_be_bytes(*expires));
+        self.remove(peer);
+        if self.by_peer.len() >= CHAINS {
+            self.forget_stalest();
+        }
+        self.insert(*peer, Record { current, previous, confirmed, generation, expires });
+        Ok(())
     }
 
     fn insert(&mut self, peer: [u8; 32], record: Record) {
@@ -473,6 +535,68 @@ mod tests {
             };
             assert_eq!(current, expected);
         }
+    }
+
+    /// A book that was stored and read judges as the one before: no false alarm of a clone, and no
+    /// clone that passes.
+    #[cfg(feature = "runtime")]
+    #[test]
+    fn a_book_that_was_stored_judges_as_before() {
+        let now = UnixTime::from_secs(1_000);
+        let peer = identity(1).public_key().clone();
+        let secret = |newest| Secret::new([newest; 32]);
+        for confirmed in [false, true] {
+            let mut book = ChainBook::new();
+            let step = |newest, resumed| Succession {
+                peer: peer.to_bytes(),
+                newest: secret(newest),
+                resumed,
+            };
+            let first = book.advance(step(1, None), Continuity::Prefer, now).unwrap();
+            let resumed = |generation, newest| Some(Resumed { generation, secret: secret(newest) });
+            let second = book.advance(step(2, resumed(first, 1)), Continuity::Prefer, now).unwrap();
+            if confirmed {
+                book.confirm(&peer, second);
+            }
+            let stored = book.stored(peer.as_bytes()).unwrap();
+            let mut book = ChainBook::new();
+            book.restore(&stored).unwrap();
+            assert_eq!(book.stored(peer.as_bytes()), Some(stored));
+            let found = book.find([Rid::of(&secret(1))].into_iter(), now).unwrap();
+            assert_eq!((found.generation, found.peer), (second, peer.to_bytes()));
+            let refused = book.advance(step(9, None), Continuity::Require, now);
+            assert_eq!(refused, Err(HandshakeError::ResumeUnknown));
+            let before = book.advance(step(3, resumed(second, 1)), Continuity::Require, now);
+            let expected =
+                if confirmed { Err(HandshakeError::ResumeForked) } else { Ok(second.next()) };
+            assert_eq!(before, expected);
+        }
+    }
+
+    #[cfg(feature = "runtime")]
+    #[test]
+    fn bytes_that_no_book_gave_are_refused() {
+        let mut book = ChainBook::new();
+        book.advance(step(7, 0), Continuity::Prefer, UnixTime::from_secs(1_000)).unwrap();
+        let stored = book.stored(&step(7, 0).peer).unwrap();
+        let (version, confirmed) = ([2, 0], [1, 2]);
+        for other in [
+            [&version, &stored[2..]].concat(),
+            [&confirmed, &stored[2..]].concat(),
+            [&stored[..], &[0]].concat(),
+            [&stored[..], &[0; 64]].concat(),
+            stored[..stored.len() - 1].to_vec(),
+            stored[..50].to_vec(),
+            Vec::new(),
+        ] {
+            assert_eq!(
+                ChainBook::new().restore(&other),
+                Err(InvalidChain),
+                "{} bytes",
+                other.len()
+            );
+        }
+        assert_eq!(book.stored(&[9; 32]), None);
     }
 
     #[test]

@@ -365,6 +365,43 @@ fn a_number_that_is_not_stored_is_not_told_to_be_void() {
     assert_eq!(voids(&mut outbox, CLASS), [(2, 2)]);
 }
 
+/// A disk that takes nothing for a night costs no memory for what expires meanwhile, and frees no number.
+#[test]
+fn what_is_gone_before_it_is_stored_does_not_pile_up() {
+    let mut outbox = durable();
+    resume(&mut outbox, 7, None);
+    let stays = outbox.insert(Class::High, fresh(1)).unwrap();
+    let (count, shuffled) = (500, |number: u64| (number * 7) % 10);
+    for ten in 0..count / 10 {
+        let numbers: Vec<u64> = (0..10).map(|token| put(&mut outbox, 10 * ten + token)).collect();
+        // In any order.
+        for index in 0..10 {
+            let number = numbers[usize::try_from(shuffled(index)).unwrap()];
+            assert!(outbox.withdraw(CLASS, number).is_some());
+        }
+    }
+    let (ticket, changes) = outbox.take_changes().unwrap();
+    let left = changes.iter().map(|change| match change {
+        Change::Put(row) => (row.class, row.number, row.message.content.len()),
+        Change::Delete(class, number) => (*class, *number, 0),
+        Change::Peer(_) => (Class::Control, 0, 0),
+    });
+    let left: Vec<_> = left.collect();
+    let stayed = fresh(1).content.len();
+    let highest = (CLASS, count, 0);
+    assert_eq!(left, [(Class::Control, 0, 0), (Class::High, stays, stayed), highest, highest]);
+    outbox.stored(ticket);
+    assert_eq!(events(&mut outbox), [Event::Stored(1)]);
+    assert_eq!(voids(&mut outbox, CLASS), [(1, count)]);
+    // A row that a batch took is removed by another one.
+    let number = put(&mut outbox, 1);
+    assert_eq!(number, count + 1);
+    outbox.take_changes().unwrap();
+    outbox.withdraw(CLASS, number).unwrap();
+    let (_, changes) = outbox.take_changes().unwrap();
+    assert!(matches!(changes[..], [Change::Delete(CLASS, of)] if of == number));
+}
+
 #[test]
 fn voids_that_touch_become_one() {
     let mut outbox = attached();

@@ -4,6 +4,6 @@ mod asking;
 mod commanding;
 mod disk;
 mod hostile;
-mod pair;
+pub(crate) mod pair;
 mod rules;
 mod world;

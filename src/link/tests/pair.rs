@@ -22,7 +22,7 @@ use crate::session::{
 use crate::time::{Instant, Now, UnixTime};
 
 /// What both ends of a session are configured with.
-pub(super) struct Parties {
+pub(crate) struct Parties {
     agent: Arc<SessionConfig>,
     backend: Arc<SessionConfig>,
     seen_by_agent: Peer,
@@ -30,7 +30,7 @@ pub(super) struct Parties {
 }
 
 impl Parties {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (agent, backend) = (agent_config(), backend_config());
         let seen_by_agent = peer_of(&agent, &backend, start()).unwrap();
         let seen_by_backend = peer_of(&backend, &agent, start()).unwrap();
@@ -38,7 +38,7 @@ impl Parties {
     }
 
     /// A session of both, the agent's end first.
-    pub(super) fn session(&self, now: Now) -> [Session; 2] {
+    pub(crate) fn session(&self, now: Now) -> [Session; 2] {
         let stage = Stage { suite: Suite::Classical, resumed: false, now };
         let agent = (&self.agent, &self.seen_by_agent);
         let (agent, backend) = pair(agent, (&self.backend, &self.seen_by_backend), stage);
@@ -47,33 +47,33 @@ impl Parties {
 }
 
 /// Both clocks, which run alike.
-pub(super) fn moment(instant: Instant) -> Now {
+pub(crate) fn moment(instant: Instant) -> Now {
     let secs = instant.as_nanos() / 1_000_000_000;
     Now { instant, unix: UnixTime::from_secs(start().unix.as_secs() + secs) }
 }
 
-pub(super) fn who(side: usize) -> Who {
+pub(crate) fn who(side: usize) -> Who {
     let (role, id) = if side == 0 { (Role::Agent, "agent") } else { (Role::Backend, "backend") };
     Who { role, id: PeerId::new(id).unwrap() }
 }
 
 /// The channel on which a side speaks.
-pub(super) fn channel(side: usize, topic: &str) -> ChannelName {
+pub(crate) fn channel(side: usize, topic: &str) -> ChannelName {
     let speaker = if side == 0 { "agent" } else { "backend" };
     ChannelName::new(format!("{speaker}.agent.{topic}")).unwrap()
 }
 
 /// Everything that a side may hear.
-pub(super) fn all(side: usize) -> Pattern {
+pub(crate) fn all(side: usize) -> Pattern {
     Pattern::new(if side == 0 { "backend.agent.>" } else { "agent.>" }).unwrap()
 }
 
-pub(super) fn epoch(number: u64) -> Epoch {
+pub(crate) fn epoch(number: u64) -> Epoch {
     let bytes = [number.to_be_bytes(), (!number).to_be_bytes()].concat();
     Epoch::from_bytes(bytes.try_into().unwrap()).unwrap()
 }
 
-pub(super) fn numbered(channel: ChannelName, payload: impl Into<Bytes>) -> Publish {
+pub(crate) fn numbered(channel: ChannelName, payload: impl Into<Bytes>) -> Publish {
     Publish {
         channel,
         payload: payload.into(),
@@ -86,18 +86,18 @@ pub(super) fn numbered(channel: ChannelName, payload: impl Into<Bytes>) -> Publi
 }
 
 /// The agent's link and the backend's, each subscribed to all it may hear.
-pub(super) struct Two {
-    pub(super) parties: Parties,
-    pub(super) links: [Link; 2],
-    pub(super) now: Now,
+pub(crate) struct Two {
+    pub(crate) parties: Parties,
+    pub(crate) links: [Link; 2],
+    pub(crate) now: Now,
 }
 
 impl Two {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    pub(super) fn with(change: impl Fn(&mut Config)) -> Self {
+    pub(crate) fn with(change: impl Fn(&mut Config)) -> Self {
         let link = |side| {
             let mut config = Config::new(who(side));
             change(&mut config);
@@ -111,7 +111,7 @@ impl Two {
     }
 
     /// Both are connected, and what they said of it was heard.
-    pub(super) fn connected() -> Self {
+    pub(crate) fn connected() -> Self {
         let mut two = Self::new();
         two.attach();
         two.settle();
@@ -120,29 +120,29 @@ impl Two {
         two
     }
 
-    pub(super) fn attach(&mut self) {
+    pub(crate) fn attach(&mut self) {
         let [agent, backend] = self.parties.session(self.now);
         self.links[0].attach(self.now, agent).unwrap();
         self.links[1].attach(self.now, backend).unwrap();
     }
 
-    pub(super) fn detach(&mut self) {
+    pub(crate) fn detach(&mut self) {
         let now = self.now;
         self.links.iter_mut().for_each(|link| link.detach(now));
     }
 
     /// The next record of a side.
-    pub(super) fn record(&mut self, side: usize) -> Option<BytesMut> {
+    pub(crate) fn record(&mut self, side: usize) -> Option<BytesMut> {
         let mut record = BytesMut::new();
         self.links[side].poll_record(self.now, &mut record).then_some(record)
     }
 
-    pub(super) fn give(&mut self, side: usize, record: BytesMut) -> Result<(), LinkError> {
+    pub(crate) fn give(&mut self, side: usize, record: BytesMut) -> Result<(), LinkError> {
         self.links[side].handle_record(self.now, record)
     }
 
     /// Carries records until both are silent. Returns how many.
-    pub(super) fn settle(&mut self) -> usize {
+    pub(crate) fn settle(&mut self) -> usize {
         let mut records = 0;
         loop {
             let before = records;
@@ -160,7 +160,7 @@ impl Two {
     }
 
     /// Time passes, and each side does what is due.
-    pub(super) fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         let end = self.now.instant.after(span);
         while self.now.instant < end {
             let due = self.links.iter().filter_map(Link::poll_timeout).min();
@@ -172,12 +172,12 @@ impl Two {
         }
     }
 
-    pub(super) fn events(&mut self, side: usize) -> Vec<Event> {
+    pub(crate) fn events(&mut self, side: usize) -> Vec<Event> {
         std::iter::from_fn(|| self.links[side].poll_event()).collect()
     }
 
     /// Payloads of the messages that arrived; each is handled.
-    pub(super) fn handle_all(&mut self, side: usize) -> Vec<Bytes> {
+    pub(crate) fn handle_all(&mut self, side: usize) -> Vec<Bytes> {
         let now = self.now;
         let mut payloads = Vec::new();
         for event in self.events(side) {
@@ -191,13 +191,13 @@ impl Two {
 }
 
 impl Two {
-    pub(super) fn publish(&mut self, side: usize, payload: impl Into<Bytes>) -> MessageId {
+    pub(crate) fn publish(&mut self, side: usize, payload: impl Into<Bytes>) -> MessageId {
         let publish = numbered(channel(side, "threats"), payload);
         self.links[side].publish(self.now, publish).unwrap()
     }
 
     /// A record of frames that `from` would not write, under its keys.
-    pub(super) fn forge(
+    pub(crate) fn forge(
         &mut self,
         from: usize,
         put: impl FnOnce(&mut BytesMut),
@@ -212,7 +212,7 @@ impl Two {
     }
 
     /// The session of a side is over, its peer is told that code, and both links go on without.
-    pub(super) fn assert_closes(&mut self, side: usize, expected: CloseCode) {
+    pub(crate) fn assert_closes(&mut self, side: usize, expected: CloseCode) {
         let close = self.record(side).expect("a CLOSE");
         self.links[1 - side].session.as_mut().unwrap().attach(Order::Strict);
         self.give(1 - side, close).unwrap();
