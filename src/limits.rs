@@ -136,6 +136,18 @@ pub const STORE_KEY_BYTES: usize = 255;
 /// Bytes that a store in a file caches. redb's own default is 1 GiB.
 pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
 
+// body
+/// Arrays and maps in one another, at most. Whoever reads a body recurses once for each.
+pub const BODY_DEPTH: usize = 16;
+/// Integers are at most so far from zero: what a number of JavaScript holds without rounding.
+pub const BODY_INTEGER_MAX: u64 = 1 << 53;
+/// Bytes of a message's headers as they travel: what a length of two bytes can say.
+pub const HEADERS_BYTES: usize = 65_535;
+/// Headers of a message at most.
+pub const HEADER_ENTRIES: usize = 64;
+/// Bytes of the key of a header at most.
+pub const HEADER_KEY_BYTES: usize = 255;
+
 // channel
 /// Bytes of a channel name or pattern at most: what a length of one byte can say.
 pub const CHANNEL_NAME_BYTES: usize = 255;
