@@ -6,4 +6,5 @@ mod disk;
 mod hostile;
 mod pair;
 mod rules;
+mod vectors;
 mod world;
