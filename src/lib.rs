@@ -25,6 +25,7 @@
 //! |---|---|
 //! | [`runtime`] | links over tokio; where most programs begin |
 //! | [`session`] | the protocol alone, bytes in and bytes out, and what both sides configure |
+//! | [`body`] | what messages say, in MessagePack, and their headers |
 //! | [`transport`] | what carries records: TCP, WebSocket, any byte stream, memory, one of your own |
 //! | [`header`] | the 24 bytes in front of every record, for relays |
 //! | [`limits`] | every bound and default, with its reason |
@@ -38,6 +39,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod body;
 #[cfg_attr(not(test), expect(dead_code, reason = "the floors above will ask for counts"))]
 #[expect(unused_imports, reason = "the floors above will name what they store and tell")]
 mod call;

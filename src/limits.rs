@@ -146,6 +146,18 @@ pub const STORE_RETRY_TIME: Duration = Duration::from_secs(1);
 /// The same at most: what a person who made room on the disk still waits for.
 pub const STORE_RETRY_TIME_MAX: Duration = Duration::from_secs(30);
 
+// body
+/// Arrays and maps in one another, at most. Whoever reads a body recurses once for each.
+pub const BODY_DEPTH: usize = 16;
+/// Integers are at most so far from zero: what a number of JavaScript holds without rounding.
+pub const BODY_INTEGER_MAX: u64 = 1 << 53;
+/// Bytes of a message's headers as they travel: what a length of two bytes can say.
+pub const HEADERS_BYTES: usize = 65_535;
+/// Headers of a message at most.
+pub const HEADER_ENTRIES: usize = 64;
+/// Bytes of the key of a header at most.
+pub const HEADER_KEY_BYTES: usize = 255;
+
 // channel
 /// Bytes of a channel name or pattern at most: what a length of one byte can say.
 pub const CHANNEL_NAME_BYTES: usize = 255;

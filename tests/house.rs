@@ -43,6 +43,7 @@ const TABLE: &[Row] = &[
     row(1, "header", BELOW),
     row(1, "wire", BELOW),
     row(1, "crypto", BELOW),
+    row(1, "body", BELOW),
     row(2, "session", BELOW),
     row(2, "delivery", BELOW),
     row(2, "channel", BELOW),

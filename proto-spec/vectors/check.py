@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import pathlib
+import struct
 import sys
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -730,6 +731,464 @@ def rekey(s, case):
     take.close()
 
 
+# ---- 09-messages -----------------------------------------------------------------------------------------------------
+
+CLASSES = ["critical", "high", "normal", "low"]
+NUMBERED, AGAIN, EXPIRES, FIRST, LAST = 4, 8, 16, 32, 64
+LABEL = 3 | NUMBERED | AGAIN | EXPIRES
+
+
+class Fields:
+    """Reads the fields of a frame, a content or a payload; what does not fit is a broken frame."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, length):
+        taken = self.data[self.at : self.at + length]
+        if len(taken) < length:
+            raise Refused("FrameError")
+        self.at += length
+        return taken
+
+    def int(self, length):
+        return int.from_bytes(self.take(length), "big")
+
+    def u64(self):
+        return self.take(8).hex()
+
+    def number(self):
+        """M-3."""
+        number = self.u64()
+        need(int(number, 16) != 0)
+        return number
+
+    def lv8(self):
+        return self.take(self.int(1))
+
+    def lv16(self):
+        return self.take(self.int(2))
+
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+
+    def end(self):
+        need(self.at == len(self.data))
+
+    def numbers(self):
+        through, count = self.u64(), self.int(1)
+        need(count <= 32)
+        ranges, below = [], int(through, 16)
+        for _ in range(count):
+            first, last = self.u64(), self.u64()
+            need(int(first, 16) > below + 1 and int(last, 16) >= int(first, 16))
+            ranges.append([first, last])
+            below = int(last, 16)
+        return {"through": through, "ranges": ranges}
+
+    def label(self, flags):
+        number = self.number() if flags & NUMBERED else None
+        ttl = self.int(4) if flags & EXPIRES else None
+        need(not flags & AGAIN or number)
+        return {"class": CLASSES[flags & 3], "number": number, "again": bool(flags & AGAIN), "ttl_ms": ttl}
+
+
+def need(condition, error="FrameError"):
+    if not condition:
+        raise Refused(error)
+
+
+def text(data):
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Refused("FrameError") from None
+
+
+def read_link_frame(data):
+    """The type and the fields of one whole frame of page 9."""
+    head = Fields(data)
+    kind, flags, r = head.int(1), head.int(1), Fields(head.lv16())
+    head.end()
+    group = CLASSES[flags & 3]
+    allowed = {0x03: LABEL, 0x04: LABEL | FIRST | LAST if flags & FIRST else 3 | LAST, 0x05: 3 | 4, 0x06: 3, 0x0C: 3}
+    allowed[0x07] = 4 if flags & 4 else 3
+    need(not flags & ~allowed.get(kind, 0))
+    if kind == 0x03:
+        name, out = "MSG", r.label(flags) | {"content": r.rest().hex()}
+    elif kind == 0x04 and flags & FIRST:
+        out = r.label(flags) | {"total": r.int(4), "last": bool(flags & LAST), "data": r.rest().hex()}
+        name = "CHUNK, first"
+    elif kind == 0x04:
+        name = "CHUNK, next"
+        out = {"class": group, "offset": r.int(4), "last": bool(flags & LAST), "data": r.rest().hex()}
+    elif kind == 0x05:
+        name, out = "ACK", {"class": group, "handled": bool(flags & 4), "numbers": r.numbers()}
+    elif kind == 0x06:
+        name, out = "RESULT", {"class": group, "number": r.number(), "code": r.int(2), "detail": r.int(4)}
+    elif kind == 0x07 and flags & 4:
+        name, out = "CREDIT of a subscription", {"subscription": r.int(4), "messages": r.u64(), "bytes": r.u64()}
+    elif kind == 0x07:
+        name, out = "CREDIT of a class", {"class": group, "messages": r.u64(), "bytes": r.u64()}
+    elif kind == 0x08:
+        name, out = "CANCEL", {"correlation": r.u64(), "reason": r.int(2)}
+    elif kind == 0x0C:
+        name, out = "VOID", {"class": group, "first": r.number(), "last": r.number()}
+        need(int(out["first"], 16) <= int(out["last"], 16))
+    elif kind == 0x10:
+        epochs = {field: r.take(16).hex() for field in ("outbox", "inbox", "known")}
+        name, out = "RESUME", epochs | {"handled": [r.numbers() for _ in CLASSES]}
+    elif kind == 0x20:
+        out = {"subscription": r.int(4), "messages": r.u64(), "bytes": r.u64(), "pattern": text(r.lv8())}
+        name = "SUBSCRIBE"
+    elif kind == 0x21:
+        name, out = "UNSUBSCRIBE", {"subscription": r.int(4)}
+    elif kind == 0x22:
+        name, out = "SUBSCRIBED", {"subscription": r.int(4), "code": r.int(2)}
+    elif kind == 0x23:
+        name, out = "NAME", {"alias": r.int(4), "name": text(r.lv8())}
+    elif kind == 0x24:
+        name, out = "CHANNEL", {"request": r.int(4), "op": r.int(1), "name": text(r.lv8())}
+    elif kind == 0x25:
+        name, out = "CHANNEL_RESULT", {"request": r.int(4), "code": r.int(2)}
+    else:
+        raise Refused("no frame of page 9")
+    r.end()
+    return name, out
+
+
+def written_numbers(n):
+    return unhex(n["through"]) + u8(len(n["ranges"])) + b"".join(unhex(end) for one in n["ranges"] for end in one)
+
+
+def written_label(f):
+    bits = (NUMBERED if f["number"] else 0) | (AGAIN if f["again"] else 0) | (EXPIRES if f["ttl_ms"] is not None else 0)
+    return bits, unhex(f["number"] or "") + (u32(f["ttl_ms"]) if f["ttl_ms"] is not None else b"")
+
+
+def write_link_frame(name, f):
+    flags = CLASSES.index(f["class"]) if "class" in f else 0
+    if "again" in f:
+        bits, front = written_label(f)
+        flags |= bits
+    if f.get("last") is True:
+        flags |= LAST
+    lv8_of = lambda field: lv8(f[field].encode())
+    amount = lambda: unhex(f["messages"]) + unhex(f["bytes"])
+    if name == "MSG":
+        return frame(0x03, flags, front + unhex(f["content"]))
+    if name == "CHUNK, first":
+        return frame(0x04, flags | FIRST, front + u32(f["total"]) + unhex(f["data"]))
+    if name == "CHUNK, next":
+        return frame(0x04, flags, u32(f["offset"]) + unhex(f["data"]))
+    if name == "ACK":
+        return frame(0x05, flags | (4 if f["handled"] else 0), written_numbers(f["numbers"]))
+    if name == "RESULT":
+        return frame(0x06, flags, unhex(f["number"]) + u16(f["code"]) + u32(f["detail"]))
+    if name == "CREDIT of a class":
+        return frame(0x07, flags, amount())
+    if name == "CREDIT of a subscription":
+        return frame(0x07, 4, u32(f["subscription"]) + amount())
+    if name == "CANCEL":
+        return frame(0x08, 0, unhex(f["correlation"]) + u16(f["reason"]))
+    if name == "VOID":
+        return frame(0x0C, flags, unhex(f["first"]) + unhex(f["last"]))
+    if name == "RESUME":
+        epochs = unhex(f["outbox"] + f["inbox"] + f["known"])
+        return frame(0x10, 0, epochs + b"".join(map(written_numbers, f["handled"])))
+    if name == "SUBSCRIBE":
+        return frame(0x20, 0, u32(f["subscription"]) + amount() + lv8_of("pattern"))
+    if name == "UNSUBSCRIBE":
+        return frame(0x21, 0, u32(f["subscription"]))
+    if name == "SUBSCRIBED":
+        return frame(0x22, 0, u32(f["subscription"]) + u16(f["code"]))
+    if name == "NAME":
+        return frame(0x23, 0, u32(f["alias"]) + lv8_of("name"))
+    if name == "CHANNEL":
+        return frame(0x24, 0, u32(f["request"]) + u8(f["op"]) + lv8_of("name"))
+    if name == "CHANNEL_RESULT":
+        return frame(0x25, 0, u32(f["request"]) + u16(f["code"]))
+    raise Mismatch(f"no frame is called {name}")
+
+
+# 9.1: name, whether a channel, whether a correlation, what else it may have.
+KINDS = [
+    ("event", True, False, 8),
+    ("request", True, True, 8 | 16),
+    ("response", False, True, 8),
+    ("item", False, True, 8),
+    ("progress", False, True, 0),
+    ("failure", False, True, 8),
+    ("command", True, False, 8),
+    ("status", False, False, 0),
+    ("demand", False, True, 0),
+]
+
+
+def read_content(data):
+    r = Fields(data)
+    kind, flags = r.int(1), r.int(1)
+    need(kind < len(KINDS))
+    name, channel, correlated, others = KINDS[kind]
+    need(not flags & ~(others | 7))
+    need((flags & 3) in ((1, 2) if channel else (0,)))
+    need(bool(flags & 4) == correlated)
+    out = {"kind": name}
+    out["name"] = text(r.lv8()) if flags & 1 else None
+    out["alias"] = r.int(4) if flags & 2 else None
+    out["correlation"] = r.u64() if flags & 4 else None
+    out["headers"] = r.lv16().hex() if flags & 8 else None
+    out["stream"] = bool(flags & 16)
+    out["payload"] = r.rest().hex()
+    return out
+
+
+def write_content(f):
+    parts, flags = [], 16 if f["stream"] else 0
+    for bit, field, write in (
+        (1, "name", lambda x: lv8(x.encode())),
+        (2, "alias", u32),
+        (4, "correlation", unhex),
+        (8, "headers", lambda x: lv16(unhex(x))),
+    ):
+        if f[field] is not None:
+            flags |= bit
+            parts.append(write(f[field]))
+    kind = [kind[0] for kind in KINDS].index(f["kind"])
+    return u8(kind) + u8(flags) + b"".join(parts) + unhex(f["payload"])
+
+
+class Pack:
+    """MessagePack within the bounds of 9.1. A map is a list of pairs; an extension has type and bytes."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, length):
+        taken = self.data[self.at : self.at + length]
+        need(len(taken) == length, "Truncated")
+        self.at += length
+        return taken
+
+    def int(self, length, is_signed=False):
+        number = int.from_bytes(self.take(length), "big", signed=is_signed)
+        need(length < 8 or abs(number) <= 1 << 53, "IntegerTooLarge")
+        return number
+
+    def length(self, first, marker):
+        return self.int(1 << (marker - first))
+
+    def many(self, count, depth):
+        need(count <= len(self.data) - self.at, "Truncated")
+        need(depth < 16, "TooDeep")
+        return [self.value(depth + 1) for _ in range(count)]
+
+    def text(self, length):
+        data = self.take(length)
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return {"not text": data.hex()}
+
+    def pairs(self, count, depth):
+        flat = self.many(2 * count, depth)
+        return {"map": [list(pair) for pair in zip(flat[::2], flat[1::2])]}
+
+    def extension(self, length):
+        kind = self.int(1, True)
+        return {"extension": kind, "bytes": self.take(length).hex()}
+
+    def value(self, depth=0):
+        m = self.int(1)
+        if m <= 0x7F:
+            return m
+        if m >= 0xE0:
+            return m - 0x100
+        if m <= 0x8F:
+            return self.pairs(m & 15, depth)
+        if m <= 0x9F:
+            return self.many(m & 15, depth)
+        if m <= 0xBF:
+            return self.text(m & 31)
+        need(m != 0xC1, "Reserved")
+        if m in (0xC0, 0xC2, 0xC3):
+            return {0xC0: None, 0xC2: False, 0xC3: True}[m]
+        if m <= 0xC6:
+            return {"bytes": self.take(self.length(0xC4, m)).hex()}
+        if m <= 0xC9:
+            return self.extension(self.length(0xC7, m))
+        if m <= 0xCB:
+            return struct.unpack(">f" if m == 0xCA else ">d", self.take(4 if m == 0xCA else 8))[0]
+        if m <= 0xCF:
+            return self.int(1 << (m - 0xCC))
+        if m <= 0xD3:
+            return self.int(1 << (m - 0xD0), True)
+        if m <= 0xD8:
+            return self.extension(1 << (m - 0xD4))
+        if m <= 0xDB:
+            return self.text(self.length(0xD9, m))
+        if m <= 0xDD:
+            return self.many(self.length(0xDB, m), depth)
+        return self.pairs(self.length(0xDD, m), depth)
+
+
+def read_body(data):
+    pack = Pack(data)
+    value = pack.value()
+    need(pack.at == len(data), "TrailingBytes")
+    return value
+
+
+def read_headers(data):
+    value = read_body(data)
+    need(isinstance(value, dict) and "map" in value, "NotText")
+    pairs = value["map"]
+    need(len(pairs) <= 64, "TooMany")
+    need(all(isinstance(one, str) for pair in pairs for one in pair), "NotText")
+    need(all(1 <= len(key.encode()) <= 255 for key, _ in pairs), "Key")
+    need(len({key for key, _ in pairs}) == len(pairs), "Duplicate")
+    return pairs
+
+
+# ---- 10-channels -----------------------------------------------------------------------------------------------------
+
+ALPHABET = set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+def channel(data, is_pattern):
+    """10.1 and 10.2."""
+    tokens = data.split(b".")
+    need(len(data) <= 255 and len(tokens) <= 16, "BadChannel")
+    for at, token in enumerate(tokens):
+        wild = is_pattern and (token == b"*" or (token == b">" and at == len(tokens) - 1))
+        need(wild or (token and set(token) <= ALPHABET), "BadChannel")
+    return [token.decode() for token in tokens]
+
+
+def matches(pattern, name):
+    if not pattern or not name:
+        return not pattern and not name
+    if pattern[0] == ">":
+        return True
+    return pattern[0] in ("*", name[0]) and matches(pattern[1:], name[1:])
+
+
+def inside(inner, outer):
+    """10.3, token by token."""
+    if not inner or not outer:
+        return not inner and not outer
+    if outer[0] == ">":
+        return True
+    if inner[0] == ">" or (inner[0] == "*" and outer[0] != "*"):
+        return False
+    return outer[0] in ("*", inner[0]) and inside(inner[1:], outer[1:])
+
+
+def border(party, act, agent, pattern):
+    rows = {
+        ("agent", "publish"): ["agent.A.>"],
+        ("agent", "subscribe"): ["backend.A.>"],
+        ("agent", "manage"): ["agent.A.>"],
+        ("backend", "publish"): ["backend.A.>"],
+        ("backend", "subscribe"): ["agent.>"],
+        ("backend", "manage"): ["agent.A.>", "backend.A.>"],
+    }[party, act]
+    return any(inside(pattern.split("."), row.replace("A", agent).split(".")) for row in rows)
+
+
+# ---- 11-calls --------------------------------------------------------------------------------------------------------
+
+FAILURES = {
+    1: "only what may be done twice",
+    2: "no",
+    3: "no",
+    4: "later",
+    5: "no",
+    6: "only what may be done twice",
+    7: "only what may be done twice",
+    8: "no",
+    9: "only what may be done twice",
+    0x8000: "no",
+}
+STATUSES = ["queued", "sent", "delivered", "running", "succeeded", "failed", "expired", "cancelled", "unknown"]
+FOLLOWS = {
+    "queued": STATUSES[1:],
+    "sent": STATUSES[2:],
+    "delivered": STATUSES[3:],
+    "running": ["succeeded", "failed", "cancelled", "unknown"],
+    "unknown": ["running", "succeeded", "failed", "expired", "cancelled"],
+}
+
+
+def read_failure(r):
+    code, detail, words = r.int(2), r.int(4), r.lv16()
+    need(detail == 0 or code == 0x8000)
+    need(len(words) <= 512)
+    r.end()
+    return {"code": code, "detail": detail, "text": text(words)}
+
+
+def write_failure(f):
+    return u16(f["code"]) + u32(f["detail"]) + lv16(f["text"].encode())
+
+
+def read_payload(kind, data):
+    r = Fields(data)
+    if kind == "opening":
+        out = {"allowed": r.u64(), "from": r.u64(), "payload": r.rest().hex()}
+        need(out["from"] <= out["allowed"])
+    elif kind == "response of a stream":
+        out = {"count": r.u64(), "payload": r.rest().hex()}
+    elif kind == "item":
+        out = {"offset": r.u64(), "payload": r.rest().hex()}
+    elif kind == "progress":
+        form = r.int(1)
+        need(form <= 1)
+        out = {"payload": r.rest().hex()} if form else {"permille": r.int(4)}
+        need(out.get("permille", 0) <= 1000)
+    elif kind == "failure":
+        out = read_failure(r)
+    elif kind == "demand":
+        out = {"allowed": r.u64(), "next": r.u64(), "mode": r.int(1)}
+        need(out["mode"] <= 1 and out["next"] <= out["allowed"])
+    elif kind == "command":
+        op = r.int(1)
+        need(op <= 1)
+        out = {"op": ("run", "cancel")[op], "id": r.take(16).hex()}
+        out |= {} if op else {"payload": r.rest().hex()}
+    else:
+        out = {"id": r.take(16).hex()}
+        status = r.int(1)
+        need(2 <= status <= 8)
+        out["status"] = STATUSES[status]
+        if status == 4:
+            out["result"] = r.rest().hex()
+        if status == 5:
+            out["failure"] = read_failure(r)
+    r.end()
+    return out
+
+
+def write_payload(kind, f):
+    rest = unhex(f.get("payload", ""))
+    if kind == "opening":
+        return unhex(f["allowed"] + f["from"]) + rest
+    if kind == "response of a stream":
+        return unhex(f["count"]) + rest
+    if kind == "item":
+        return unhex(f["offset"]) + rest
+    if kind == "progress":
+        return u8(0) + u32(f["permille"]) if "permille" in f else u8(1) + rest
+    if kind == "failure":
+        return write_failure(f)
+    if kind == "demand":
+        return unhex(f["allowed"] + f["next"]) + u8(f["mode"])
+    if kind == "command":
+        return u8(("run", "cancel").index(f["op"])) + unhex(f["id"]) + rest
+    failure = write_failure(f["failure"]) if "failure" in f else b""
+    return unhex(f["id"]) + u8(STATUSES.index(f["status"])) + unhex(f.get("result", "")) + failure
+
+
 # ---- running ---------------------------------------------------------------------------------------------------------
 
 CHECK_VALUES = [
@@ -798,11 +1257,83 @@ def rekey_file(document):
         yield case["name"]
 
 
+def refusal(name, read, expected):
+    try:
+        read()
+    except Refused as refused:
+        same(name, str(refused), expected)
+    else:
+        raise Mismatch(f"{name}: not refused")
+
+
+def messages_file(document):
+    for f in document["frames"]:
+        same(f["name"], list(read_link_frame(unhex(f["frame"]))), [f["type"], f["fields"]])
+        same(f["name"], write_link_frame(f["type"], f["fields"]), f["frame"])
+    yield "frames"
+    for f in document["bad_frames"]:
+        refusal(f["name"], lambda: read_link_frame(unhex(f["frame"])), "FrameError")
+    yield "bad_frames"
+    for c in document["contents"]:
+        same(c["name"], read_content(unhex(c["content"])), c["fields"])
+        same(c["name"], write_content(c["fields"]), c["content"])
+    yield "contents"
+    for c in document["bad_contents"]:
+        refusal(c["name"], lambda: read_content(unhex(c["content"])), "FrameError")
+    yield "bad_contents"
+    for h in document["headers"]:
+        same(h["name"], read_headers(unhex(h["headers"])), h["entries"])
+    for h in document["bad_headers"]:
+        refusal(h["name"], lambda: read_headers(unhex(h["headers"])), h["error"])
+    yield "headers"
+    for b in document["bodies"]:
+        same(b["name"], read_body(unhex(b["body"])), b["value"])
+    for b in document["bad_bodies"]:
+        refusal(b["name"], lambda: read_body(unhex(b["body"])), b["error"])
+    yield "bodies"
+
+
+def channels_file(document):
+    for field, is_pattern in (("names", False), ("patterns", True)):
+        for good in document[field]:
+            same(good, ".".join(channel(good.encode(), is_pattern)), good)
+        for bad in document[f"bad_{field}"]:
+            refusal(bad, lambda: channel(unhex(bad), is_pattern), "BadChannel")
+        yield field
+    for pattern, name, hit in document["matches"]:
+        same(f"{pattern} {name}", matches(channel(pattern.encode(), True), channel(name.encode(), False)), hit)
+    yield "matches"
+    for inner, outer, hit in document["inside"]:
+        same(f"{inner} in {outer}", inside(channel(inner.encode(), True), channel(outer.encode(), True)), hit)
+    yield "inside"
+    for b in document["border"]:
+        same(str(b), border(b["party"], b["act"], b["agent"], b["pattern"]), b["allowed"])
+    yield "border"
+
+
+def calls_file(document):
+    for p in document["payloads"]:
+        same(p["name"], read_payload(p["layout"], unhex(p["payload"])), p["fields"])
+        same(p["name"], write_payload(p["layout"], p["fields"]), p["payload"])
+    yield "payloads"
+    for p in document["bad_payloads"]:
+        refusal(p["name"], lambda: read_payload(p["layout"], unhex(p["payload"])), "FrameError")
+    yield "bad_payloads"
+    for code, again in document["failures"]:
+        same(str(code), FAILURES.get(code, "only what may be done twice"), again)
+    yield "failures"
+    same("statuses", [[one, FOLLOWS.get(one, [])] for one in STATUSES], document["statuses"])
+    yield "statuses"
+
+
 FILES = {
     "handshake-hybrid.json": handshake_file,
     "handshake-classical.json": handshake_file,
     "records.json": records_file,
     "rekey.json": rekey_file,
+    "messages.json": messages_file,
+    "channels.json": channels_file,
+    "calls.json": calls_file,
 }
 
 

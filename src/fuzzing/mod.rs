@@ -5,6 +5,7 @@
 //! `fuzz/fuzz_targets` calls them under libFuzzer, where `cfg(fuzzing)` puts a mock cipher in place
 //! of the real one; `tests/corpus.rs` replays what was found with the real one.
 
+mod bodies;
 mod calls;
 mod channel;
 mod craft;
@@ -22,6 +23,7 @@ mod seeds;
 pub use crate::crypto::bare;
 pub use crate::session::claiming;
 
+pub use self::bodies::body;
 pub use self::calls::call;
 pub use self::channel::channel;
 pub use self::curves::{channel_look_ups, queue_turns};

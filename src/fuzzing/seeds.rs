@@ -1,12 +1,14 @@
 //! The targets by name, and real messages for the fuzzer to begin with: every kind that a target
 //! reads, as the two parties would send it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::layouts::unpadded;
 use super::parties::{self, Choice, Trust};
+use crate::body::{Headers, to_bytes};
 use crate::call::{
     CommandBody, CommandId, CommandOp, Demand, DemandMode, Effect, ErrorCode, Failure, Item,
     Opening, Progress as CallProgress, Status, StatusBody, StreamEnd,
@@ -26,7 +28,7 @@ use crate::wire::{
 pub(super) type Body = fn(&[u8]);
 
 /// Every target and its body. `fuzz/fuzz_targets` and `fuzz/corpus` have the same names.
-pub const TARGETS: [(&str, Body); 11] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("record_header", super::record_header),
     ("hello", super::hello),
     ("reply", super::reply),
@@ -38,6 +40,7 @@ pub const TARGETS: [(&str, Body); 11] = [
     ("handshake", super::handshake),
     ("channel", super::channel),
     ("call", super::call),
+    ("body", super::body),
 ];
 
 /// An input to begin with.
@@ -65,6 +68,7 @@ pub fn seeds() -> Vec<Input> {
     put_handshakes(&mut shelf);
     put_channels(&mut shelf);
     put_calls(&mut shelf);
+    put_bodies(&mut shelf);
     shelf.0
 }
 
@@ -391,4 +395,32 @@ fn put_calls(shelf: &mut Shelf) {
     for (name, story) in stories {
         shelf.put("call", format!("story-{name}"), &[&[1][..], &story.concat()].concat());
     }
+}
+
+/// What the types of `body` look like, headers, and what only just is refused.
+fn put_bodies(shelf: &mut Shelf) {
+    let bodies = [
+        ("integer", to_bytes(&(1_i64 << 53))),
+        ("text", to_bytes("text")),
+        ("nested", to_bytes(&[[[Some(-300), None]]])),
+        (
+            "record",
+            to_bytes(
+                &[("key", (7, Ok::<_, Vec<bool>>("fine")))].into_iter().collect::<BTreeMap<_, _>>(),
+            ),
+        ),
+        ("float", to_bytes(&[0.5, -1e300])),
+    ];
+    for (name, bytes) in bodies {
+        shelf.put("body", name, &bytes.unwrap_or_default());
+    }
+    let mut headers = Headers::new();
+    for (key, value) in [("trace", "4bf92f35"), ("kind", "text")] {
+        let _ = headers.insert(key, value);
+    }
+    shelf.put("body", "headers", &headers.to_bytes().unwrap_or_default());
+    shelf.put("body", "deep", &[&[0x91; 17][..], &[0xc0]].concat());
+    shelf.put("body", "lie", b"\xdd\xff\xff\xff\xff");
+    shelf.put("body", "extension", b"\x92\xc7\x02\x05ab\xd6\xff\x00\x00\x00\x01");
+    shelf.put("body", "bytes", b"\x82\xa1k\xc4\x02ab\xa1l\xda\x00\x01m");
 }

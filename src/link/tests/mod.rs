@@ -6,4 +6,5 @@ mod disk;
 mod hostile;
 pub(crate) mod pair;
 mod rules;
+mod vectors;
 mod world;
