@@ -361,6 +361,8 @@ impl Outbound {
         for token in late {
             self.settle(token, EXPIRED, events);
         }
+        // The least urgent may fill the least of the queue, and is let in before the others.
+        loose.sort_by_key(|(class, _)| std::cmp::Reverse(*class));
         for (class, item) in loose {
             let Source::Loose { content, expires } = &item.source else { continue };
             let (bytes, expires) = (content.len(), *expires);

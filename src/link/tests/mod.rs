@@ -1,6 +1,7 @@
 //! Links under virtual time: one by one, and two over a hostile pipe.
 
 mod asking;
+mod full;
 mod hostile;
 mod pair;
 mod rules;
