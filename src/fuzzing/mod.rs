@@ -18,6 +18,7 @@ mod live;
 mod messages;
 mod parties;
 mod seeds;
+mod sim;
 
 pub use crate::crypto::bare;
 pub use crate::session::claiming;
@@ -33,3 +34,4 @@ pub use self::live::session;
 #[cfg(feature = "websocket")]
 pub use self::messages::accept_messages;
 pub use self::seeds::{TARGETS, seeds};
+pub use self::sim::{Played, play};

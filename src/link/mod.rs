@@ -32,6 +32,8 @@ mod calls;
 mod config;
 mod error;
 mod event;
+#[cfg(feature = "__fuzz")]
+mod gauges;
 mod heartbeat;
 mod inbound;
 mod life;
@@ -49,6 +51,8 @@ pub(crate) use self::error::{LinkError, PublishError, RequestError, SubscribeErr
 pub(crate) use self::event::{
     ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State,
 };
+#[cfg(feature = "__fuzz")]
+pub(crate) use self::gauges::Gauges;
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};
 pub(crate) use self::storing::{Batch, Token};

@@ -226,6 +226,13 @@ impl Outbound {
         !self.queue.is_empty() || Class::ALL.iter().any(|class| !self.ready.get(*class).is_empty())
     }
 
+    /// Messages and bytes in the queue.
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let loads = Class::ALL.map(|class| self.queue.load(class));
+        loads.iter().fold((0, 0), |sum, load| (sum.0 + load.messages, sum.1 + load.bytes))
+    }
+
     /// Whether the outbox has something to send, or to say of its numbers.
     pub(super) fn has_word(&self) -> bool {
         self.outbox.has_word()

@@ -70,6 +70,8 @@ pub(crate) use self::open::{UpperFrame, UpperFrames};
 #[cfg(any(feature = "__fuzz", test))]
 pub(crate) use self::paired::{Stage, pair, peer_of};
 #[cfg(feature = "__fuzz")]
+pub(crate) use self::paired::{Drawn, pair_of};
+#[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub use self::staged::claiming;
 #[cfg(feature = "__fuzz")]
