@@ -1,7 +1,11 @@
-//! Links whose queues are full.
+//! What becomes of messages that wait while their link, or their subscriber, goes.
+
+use std::time::Duration;
 
 use super::pair::{Two, channel, numbered};
 use crate::delivery::queue::Bounds;
+use crate::delivery::word::Verdict;
+use crate::limits::ACK_WAIT;
 use crate::link::{Event, Fate, Publish, Reliability};
 use crate::priority::Class;
 
@@ -31,4 +35,24 @@ fn a_full_queue_of_all_classes_outlives_its_session() {
     sent.sort();
     assert_eq!(sent, ids);
     assert_eq!(two.handle_all(1).len(), 10);
+}
+
+#[test]
+fn what_the_peer_may_have_is_judged_by_the_peer_though_nobody_listens_any_more() {
+    let mut two = Two::connected();
+    let publish = numbered(channel(0, "threats"), "one");
+    let id = two.links[0].publish(two.now, Publish { class: Class::Low, ..publish }).unwrap();
+    let first = two.record(0).unwrap();
+    two.links[1].unsubscribe(1);
+    two.now = two.now.after(ACK_WAIT);
+    let word = two.record(1).unwrap();
+    two.give(0, word).unwrap();
+    two.links[0].handle_timeout(two.now);
+    let again = two.record(0).unwrap();
+    two.give(1, first).unwrap();
+    two.give(1, again).unwrap();
+    two.settle();
+    two.pass(Duration::from_millis(50));
+    let nobody = Verdict { code: 5, detail: 0 };
+    assert_eq!(two.events(0), [Event::Settled(id, Fate::Refused(nobody))]);
 }
