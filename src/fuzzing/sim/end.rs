@@ -300,6 +300,10 @@ impl End {
         self.link.poll_timeout()
     }
 
+    pub(super) fn gauges(&self) -> Gauges {
+        self.link.gauges()
+    }
+
     pub(super) fn drain(&mut self, now: Now, by: Instant) {
         self.link.drain(now.instant, by);
     }

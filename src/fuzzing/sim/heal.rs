@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::world::{Phase, World, note};
 use super::work::CLASSES;
-use crate::delivery::outbox::Doubt;
-use crate::link::{Publish, Reliability, State};
+use crate::delivery::outbox::{Doubt, Seen};
+use crate::link::{Fate, Publish, Reliability, State};
 use crate::priority::Class;
 
 /// Until all that happened before has come to rest: a dead connection is noticed after 60 s.
@@ -84,7 +84,8 @@ impl World {
                 waiting.push(format!("end {end} is {:?}", it.state()));
             } else if !it.is_idle() || !it.working.is_empty() {
                 let (ids, asked) = (&it.ids, &it.asked);
-                waiting.push(format!("end {end} waits for {ids:?}, {asked:?}"));
+                let gauges = it.gauges();
+                waiting.push(format!("end {end} waits for {ids:?}, {asked:?}, {gauges:?}"));
             }
         }
         let busy = self.processes.iter().any(|it| !it.is_up || !it.disk.waiting.is_empty());
@@ -155,6 +156,13 @@ impl World {
             if !kept {
                 continue;
             }
+            // A fate that a crash undid may be another one the next time.
+            let is_untouched = message.life == process.life && matches!(
+                message.fate,
+                Some(Fate::NoSubscriber | Fate::Expired(Seen::Never) | Fate::Dropped)
+            );
+            let is_handled = !message.effects.is_empty();
+            assert!(!(is_untouched && is_handled), "{id} was sent, and is {:?}", message.fate);
             let is_done = message.fate.is_some() || !message.effects.is_empty();
             assert!(is_done || message.is_refused, "{id} was kept, and nothing became of it");
         }
@@ -178,7 +186,7 @@ impl World {
         for agent in 0..self.agents {
             let it = &self.ends[2 * agent];
             assert_eq!(it.state(), State::Closed, "agent {agent} does not come to its end");
-            assert!(it.is_idle(), "agent {agent} leaves {:?} behind", it.ids);
+            assert!(it.is_idle(), "agent {agent} leaves {:?}, {:?}, {:?} behind", it.ids, it.asked, it.gauges());
         }
     }
 }

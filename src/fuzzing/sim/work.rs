@@ -185,7 +185,7 @@ impl World {
             on_peer_lost: self.dice.one_of([OnPeerLost::InDoubt, OnPeerLost::Redrive]),
         };
         let (clock, channel) = (self.clock(end), self.ends[end].channel("policies"));
-        note!(self, "end {end} asks {id}, stream {is_stream}, {:?}", ask.on_detach);
+        note!(self, "end {end} asks {id}, stream {is_stream}, {:?} {:?}", ask.class, ask.on_detach);
         match self.ends[end].request(clock, channel, ask) {
             Ok(correlation) => {
                 let asked = Asked { id, is_stream, next: 0 };
