@@ -51,7 +51,8 @@ fn play_all() -> Option<(u64, Played)> {
     let known = known.filter_map(|line| line.split_whitespace().next()?.parse().ok());
     let known: Vec<u64> = known.collect();
     let count = known.len() as u64 + number("SEEDS").unwrap_or(SEEDS);
-    let (next, stop, failed) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None::<(u64, u64, Played)>));
+    let (next, stop, failed) =
+        (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None::<(u64, u64, Played)>));
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);

@@ -8,8 +8,8 @@ use super::super::parties::{identity, made, realm, start};
 use crate::crypto::{Seed, Suite};
 use crate::ids::{Generation, LinkId, PeerId, Role};
 use crate::session::{
-    Answered, ChainBook, Config, Continuity, Drawn, Greeting, HandshakeError, Initiator, InitiatorChain, Peer,
-    Pinned, Progress, Session, Stage, pair_of, peer_of,
+    Answered, ChainBook, Config, Continuity, Drawn, Greeting, HandshakeError, Initiator,
+    InitiatorChain, Peer, Pinned, Progress, Session, Stage, pair_of, peer_of,
 };
 use crate::time::Now;
 
@@ -111,8 +111,7 @@ impl Cast {
         let [ours, theirs] = now;
         let config = Arc::clone(&self.agent(agent).config);
         let (initiator, hello) = made(Initiator::start(config, chain, &drawn(number, 1), ours));
-        let greeting =
-            made(Greeting::receive(Arc::clone(&self.backend), &hello, theirs.instant));
+        let greeting = made(Greeting::receive(Arc::clone(&self.backend), &hello, theirs.instant));
         let (answered, reply) = made(greeting.answer(book, &drawn(number, 2), theirs));
         match made(initiator.handle(&mut reply.to_vec(), ours)) {
             Progress::Done(done) => Dialled {
@@ -149,12 +148,7 @@ impl Cast {
     }
 
     /// Notes that an agent proved to hold its chain.
-    pub(super) fn confirm(
-        &self,
-        agent: usize,
-        generation: Generation,
-        book: &mut ChainBook,
-    ) {
+    pub(super) fn confirm(&self, agent: usize, generation: Generation, book: &mut ChainBook) {
         book.confirm(self.agent(agent).config.identity().public_key(), generation);
     }
 }

@@ -117,7 +117,9 @@ impl World {
             if side == 1 || agent == process {
                 self.hang_up(number, side);
             }
-            if side == 1 && let Some(attachment) = attachment {
+            if side == 1
+                && let Some(attachment) = attachment
+            {
                 self.registry.release(attachment);
             }
         }

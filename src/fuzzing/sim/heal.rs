@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::world::{Phase, World, note};
 use super::work::CLASSES;
+use super::world::{Phase, World, note};
 use crate::delivery::outbox::{Doubt, Seen};
 use crate::link::{Fate, Publish, Reliability, State};
 use crate::priority::Class;
@@ -88,9 +88,19 @@ impl World {
                 waiting.push(format!("end {end} waits for {ids:?}, {asked:?}, {gauges:?}"));
             }
         }
-        let busy = self.processes.iter().any(|it| !it.is_up || !it.disk.waiting.is_empty());
-        if busy {
-            waiting.push("a disk".to_owned());
+        for (number, conn) in &self.conns {
+            let ends = [2 * conn.agent, 2 * conn.agent + 1];
+            let is_used = ends.iter().any(|end| self.ends[*end].conn == Some(*number));
+            if is_used && conn.lanes.iter().any(|lane| lane.is_dead) {
+                waiting.push(format!("nobody noticed that connection {number} is dead"));
+            }
+        }
+        let now = self.now;
+        let busy = self.processes.iter();
+        let busy =
+            busy.filter(|it| !it.is_up || it.sleeps_until > now || !it.disk.waiting.is_empty());
+        if busy.count() > 0 {
+            waiting.push("a process sleeps, or its disk works".to_owned());
         }
         waiting
     }
@@ -157,10 +167,11 @@ impl World {
                 continue;
             }
             // A fate that a crash undid may be another one the next time.
-            let is_untouched = message.life == process.life && matches!(
-                message.fate,
-                Some(Fate::NoSubscriber | Fate::Expired(Seen::Never) | Fate::Dropped)
-            );
+            let is_untouched = message.life == process.life
+                && matches!(
+                    message.fate,
+                    Some(Fate::NoSubscriber | Fate::Expired(Seen::Never) | Fate::Dropped)
+                );
             let is_handled = !message.effects.is_empty();
             assert!(!(is_untouched && is_handled), "{id} was sent, and is {:?}", message.fate);
             let is_done = message.fate.is_some() || !message.effects.is_empty();
@@ -186,7 +197,11 @@ impl World {
         for agent in 0..self.agents {
             let it = &self.ends[2 * agent];
             assert_eq!(it.state(), State::Closed, "agent {agent} does not come to its end");
-            assert!(it.is_idle(), "agent {agent} leaves {:?}, {:?}, {:?} behind", it.ids, it.asked, it.gauges());
+            assert!(
+                it.ids.is_empty() && it.asked.is_empty(),
+                "agent {agent} leaves {:?} behind",
+                it.ids
+            );
         }
     }
 }

@@ -165,7 +165,8 @@ impl World {
         };
         let clock = self.clock(end);
         // The backend's end knows whom it speaks with once it did.
-        if end.is_multiple_of(2) || self.ends[end].known.0.is_some() && self.ends[end].conn.is_some()
+        if end.is_multiple_of(2)
+            || self.ends[end].known.0.is_some() && self.ends[end].conn.is_some()
         {
             let refused = self.ends[end].publish(clock, publish);
             let refused = matches!(refused, Err(PublishError::Unauthorized(_)));

@@ -212,7 +212,10 @@ impl World {
         let stood = process.stands_still && process.sleeps_until > self.now;
         let now = if stood { process.sleeps_until } else { self.now };
         let instant = Instant::from_nanos(now.as_nanos().saturating_sub(behind));
-        Now { instant, unix: UnixTime::from_secs(process.wall + self.now.as_nanos() / 1_000_000_000) }
+        Now {
+            instant,
+            unix: UnixTime::from_secs(process.wall + self.now.as_nanos() / 1_000_000_000),
+        }
     }
 
     pub(super) fn clock(&self, end: usize) -> Now {
