@@ -310,7 +310,7 @@ impl End {
 
     /// Memory is inside its bounds. Returns whether a session carries the link.
     pub(super) fn check_bounds(&self) -> bool {
-        let Gauges { outbox, queue, events, notices, pieces, held, is_attached } =
+        let Gauges { outbox, queue, events, notices, pieces, held, is_attached, .. } =
             self.link.gauges();
         let Terms { outbox: most, queue: waits, class_window, .. } = self.terms;
         let bytes = most.bytes.max(MESSAGE_BYTES);
