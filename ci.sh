@@ -89,7 +89,7 @@ job_features() { # each feature alone, all together, the fuzz targets and tests/
     cargo clippy --locked -p waxwire --lib --all-features -- -D warnings
     # As the fuzz targets build it: with the mock cipher.
     cargo clippy --locked -p waxwire --lib --no-default-features --features __fuzz -- -D warnings --cfg fuzzing
-    cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus -- -D warnings
+    cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus --test sim -- -D warnings
     cargo clippy --locked -p waxwire --features __fuzz --test autobahn -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
     [ "$(uname -m)" != x86_64 ] || cargo check --locked --manifest-path tests/ct/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
@@ -126,7 +126,9 @@ job_sim_long() { # play 100000 seeds of the simulation
 
 job_planted() { # plant one bug after another into a copy; the simulation finds each within 2000 seeds
     local copy folder patch log
-    folder=$(mkdir -p "${CARGO_TARGET_DIR:-target}/planted" && cd "${CARGO_TARGET_DIR:-target}/planted" && pwd)
+    # The same folder as `sim` builds in, so that only the copy itself is built.
+    mkdir -p "${CARGO_TARGET_DIR:-target}/planted"
+    folder=$(cd "${CARGO_TARGET_DIR:-target}/planted" && pwd)
     copy=$folder/copy log=$folder/log
     rm -rf "$copy"
     mkdir -p "$copy"
@@ -135,7 +137,7 @@ job_planted() { # plant one bug after another into a copy; the simulation finds 
         patch -s -d "$copy" -p1 <"$patch"
         (
             cd "$copy"
-            export CARGO_TARGET_DIR=$folder/target CARGO_INCREMENTAL=1
+            export CARGO_TARGET_DIR=${folder%/planted} CARGO_INCREMENTAL=1
             cargo test --locked -p waxwire --profile sim --no-default-features --features __fuzz --test sim --no-run
             ! SEED='' SEEDS=2000 SIM_START=0 timeout 900 cargo test --locked -p waxwire --profile sim \
                 --no-default-features --features __fuzz --test sim -- --nocapture whatever >"$log" 2>&1

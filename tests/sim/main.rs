@@ -1,8 +1,8 @@
 //! The deterministic simulation, seed by seed. `SEED` plays one and prints its trace, `SEEDS` says how
 //! many, `SIM_START` where they begin.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use waxwire::fuzzing::{Played, play};
 
@@ -59,13 +59,12 @@ fn play_all() -> Option<(u64, Played)> {
             if index >= count {
                 break;
             }
-            let place = usize::try_from(index).expect("a place");
-            let seed = known.get(place).copied();
+            let seed = usize::try_from(index).ok().and_then(|place| known.get(place).copied());
             let seed = seed.unwrap_or_else(|| start().wrapping_add(index - known.len() as u64));
             let played = play(seed, false);
             if played.failure.is_some() {
                 stop.store(true, Ordering::Relaxed);
-                let mut failed = failed.lock().expect("no thread panics with it");
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                 if failed.as_ref().is_none_or(|(before, ..)| index < *before) {
                     *failed = Some((index, seed, played));
                 }
@@ -73,7 +72,7 @@ fn play_all() -> Option<(u64, Played)> {
         }
     };
     std::thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(work))));
-    let failed = failed.into_inner().expect("no thread panics with it");
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some((index, ..)) = &failed {
         println!("simulation: found after {} seeds", index + 1);
     } else {

@@ -209,8 +209,7 @@ impl World {
         assert!(self.ends[end].effects.is_empty(), "an effect has its mark in the same batch");
         let (clock, side) = (self.clock(end), end % 2);
         if let Some(number) = self.ends[end].conn {
-            loop {
-                let Some(conn) = self.conns.get_mut(&number) else { break };
+            while let Some(conn) = self.conns.get_mut(&number) {
                 let depth = conn.depth;
                 if conn.lane(1 - side).parcels.len() >= depth {
                     break;
