@@ -96,13 +96,16 @@ impl World {
             Err(error) => {
                 note!(self, "connection {number} is refused: {error}");
                 let dialer = &mut self.dialers[agent];
-                if error == HandshakeError::ResumeForked && dialer.is_superseded {
+                match error {
+                    // FINISH was slow, or the backend slept.
+                    HandshakeError::TimedOut => {}
                     // The agent stored the chain of the later handshake over that of the first, which
                     // the backend knows to be taken. Only an operator gets it out of there.
-                    cast().forget(agent, &mut self.book);
-                } else {
-                    assert_eq!(error, HandshakeError::Superseded, "an honest handshake is refused");
-                    dialer.is_superseded = true;
+                    HandshakeError::ResumeForked if dialer.is_superseded => {
+                        cast().forget(agent, &mut self.book);
+                    }
+                    HandshakeError::Superseded => dialer.is_superseded = true,
+                    error => unreachable!("an honest handshake is refused: {error}"),
                 }
                 return self.hang_up(number, 1);
             }
