@@ -9,6 +9,7 @@
 # PYTHON27=/path/of/python2.7                                     for `autobahn`
 # CT_SECONDS=24                                                   for `ct`
 # MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
+# SEED=7 SEEDS=2000 SIM_START=0                                   for `sim`; a SEED prints its trace
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -22,9 +23,9 @@ export RUSTFLAGS=${RUSTFLAGS-}
 binaries=${CARGO_TARGET_DIR:-target}/debug
 crate_budget=90 # crates in the default build, this one included
 
-job_test() { # setup fmt lint house features unit examples, and deny where cargo-deny is installed
+job_test() { # setup fmt lint house features unit sim examples, and deny where cargo-deny is installed
     local job
-    for job in setup fmt lint house features unit examples; do
+    for job in setup fmt lint house features unit sim examples; do
         run "$job"
     done
     if command -v cargo-deny >/dev/null; then
@@ -88,7 +89,7 @@ job_features() { # each feature alone, all together, the fuzz targets and tests/
     cargo clippy --locked -p waxwire --lib --all-features -- -D warnings
     # As the fuzz targets build it: with the mock cipher.
     cargo clippy --locked -p waxwire --lib --no-default-features --features __fuzz -- -D warnings --cfg fuzzing
-    cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus -- -D warnings
+    cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus --test sim -- -D warnings
     cargo clippy --locked -p waxwire --features __fuzz --test autobahn -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
     [ "$(uname -m)" != x86_64 ] || cargo check --locked --manifest-path tests/ct/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
@@ -109,6 +110,42 @@ job_examples() { # run every example; echo alone, echo_backend with echo_agent, 
     [ ! -f examples/echo_backend.rs ] || two_processes
     clean_up
     trap - EXIT
+}
+
+job_sim() { # play SEEDS (2000) seeds of the simulation, from one that the commit says; SEED plays one
+    local commit
+    commit=$(git rev-parse --short=8 HEAD 2>/dev/null || echo 0)
+    export SIM_START=${SIM_START:-$((16#$commit * 1000))} SEEDS=${SEEDS:-2000}
+    timeout "${SIM_SECONDS:-900}" cargo test --locked -p waxwire --profile sim --no-default-features \
+        --features __fuzz --test sim -- --nocapture
+}
+
+job_sim_long() { # play 100000 seeds of the simulation
+    SEEDS=${SEEDS:-100000} SIM_SECONDS=${SIM_SECONDS:-10800} job_sim
+}
+
+job_planted() { # plant one bug after another into a copy; the simulation finds each within 2000 seeds
+    local copy folder patch log
+    # The same folder as `sim` builds in, so that only the copy itself is built.
+    mkdir -p "${CARGO_TARGET_DIR:-target}/planted"
+    folder=$(cd "${CARGO_TARGET_DIR:-target}/planted" && pwd)
+    copy=$folder/copy log=$folder/log
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    git ls-files -z | xargs -0 cp --parents -t "$copy"
+    for patch in tests/sim/planted/*.patch; do
+        patch -s -d "$copy" -p1 <"$patch"
+        (
+            cd "$copy"
+            export CARGO_TARGET_DIR=${folder%/planted} CARGO_INCREMENTAL=1
+            cargo test --locked -p waxwire --profile sim --no-default-features --features __fuzz --test sim --no-run
+            ! SEED='' SEEDS=2000 SIM_START=0 timeout 900 cargo test --locked -p waxwire --profile sim \
+                --no-default-features --features __fuzz --test sim -- --nocapture whatever >"$log" 2>&1
+        ) || fail "the simulation does not find $patch, or it does not compile"
+        wanted "$log" '^simulation: seed [0-9]* fails: '
+        say "$(basename "$patch"): $(sed -n 's/^simulation: found/found/p' "$log"), $(sed -n 's/^simulation: \(seed [0-9]* fails: .*\)/\1/p' "$log" | cut -c1-120)"
+        patch -s -R -d "$copy" -p1 <"$patch"
+    done
 }
 
 job_ct() { # follow secrets through a release under valgrind, search its memory, time refusals for CT_SECONDS
@@ -410,15 +447,15 @@ fail() {
 }
 
 run() {
-    local job=$1 start=$SECONDS
-    declare -F "job_$job" >/dev/null || fail "there is no job '$job'; ./ci.sh lists them"
-    say "== $job"
+    local job=${1//-/_} start=$SECONDS
+    declare -F "job_$job" >/dev/null || fail "there is no job '$1'; ./ci.sh lists them"
+    say "== $1"
     "job_$job"
-    say "== $job: $((SECONDS - start)) s"
+    say "== $1: $((SECONDS - start)) s"
 }
 
 if [ $# = 0 ]; then
-    sed -n 's/^job_\([a-z]*\)() { # \(.*\)/\1\t\2/p' "$0" | expand -t 10
+    sed -n 's/^job_\([a-z_]*\)() { # \(.*\)/\1\t\2/p' "$0" | sed 's/^\([a-z]*\)_/\1-/' | expand -t 10
     exit 0
 fi
 for job in "$@"; do

@@ -386,6 +386,13 @@ impl Inbox {
         lanes.flat_map(|lane| [lane.received_batch.due(), lane.handled_batch.due()]).flatten().min()
     }
 
+    /// Whether a class refused more than is remembered: then a refusal that the peer did not hear of
+    /// becomes a handled message.
+    #[cfg(feature = "__fuzz")]
+    pub(crate) fn forgets_refusals(&self, class: Class) -> bool {
+        self.lanes.get(class).verdicts().count() >= crate::limits::INBOX_VERDICTS
+    }
+
     /// Messages of a class that handlers work on.
     pub(crate) fn held(&self, class: Class) -> usize {
         self.lanes.get(class).held()

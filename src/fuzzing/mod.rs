@@ -19,6 +19,7 @@ mod live;
 mod messages;
 mod parties;
 mod seeds;
+mod sim;
 
 pub use crate::crypto::bare;
 pub use crate::session::claiming;
@@ -35,3 +36,4 @@ pub use self::live::session;
 #[cfg(feature = "websocket")]
 pub use self::messages::accept_messages;
 pub use self::seeds::{TARGETS, seeds};
+pub use self::sim::{Played, play};

@@ -50,7 +50,7 @@ fn name(role: Role) -> PeerId {
 }
 
 /// What was made of fixed parts.
-fn made<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+pub(super) fn made<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     match result {
         Ok(made) => made,
         Err(error) => unreachable!("fixed parts do not fit: {error}"),

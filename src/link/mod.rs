@@ -35,6 +35,8 @@ mod commands;
 mod config;
 mod error;
 mod event;
+#[cfg(feature = "__fuzz")]
+mod gauges;
 mod heartbeat;
 mod inbound;
 mod life;
@@ -52,6 +54,8 @@ pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError
 pub(crate) use self::event::{
     ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State, Undelivered,
 };
+#[cfg(feature = "__fuzz")]
+pub(crate) use self::gauges::Gauges;
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};
 pub(crate) use self::storing::{

@@ -62,6 +62,11 @@ impl Notices {
         self.waiting.is_empty() && self.wishes.is_empty() && self.credit.is_empty()
     }
 
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.wishes.len() + self.credit.len()
+    }
+
     /// Something this side wants.
     pub(super) fn push(&mut self, notice: Notice) {
         self.waiting.push_back(notice);

@@ -234,6 +234,13 @@ impl Outbound {
         !self.queue.is_empty() || Class::ALL.iter().any(|class| !self.ready.get(*class).is_empty())
     }
 
+    /// Messages and bytes in the queue.
+    #[cfg(feature = "__fuzz")]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let loads = Class::ALL.map(|class| self.queue.load(class));
+        loads.iter().fold((0, 0), |sum, load| (sum.0 + load.messages, sum.1 + load.bytes))
+    }
+
     /// Whether the outbox has something to send, or to say of its numbers.
     pub(super) fn has_word(&self) -> bool {
         self.outbox.has_word()
@@ -389,6 +396,8 @@ impl Outbound {
         for token in late {
             self.settle(token, EXPIRED, events);
         }
+        // The least urgent may fill the least of the queue, and is let in before the others.
+        loose.sort_by_key(|(class, _)| std::cmp::Reverse(*class));
         for (class, item) in loose {
             let Source::Loose { content, expires } = &item.source else { continue };
             let (bytes, expires) = (content.len(), *expires);

@@ -142,7 +142,8 @@ impl Outbound {
             let mut hearers = Vec::new();
             if let About::Event(channel) = &item.token.about {
                 hearers.extend(subscriptions.heard_by(channel));
-                if hearers.is_empty() {
+                // What the peer may have is for the peer to judge.
+                if hearers.is_empty() && !again {
                     step = Some(Step::Unheard);
                     return Verdict::Take;
                 }

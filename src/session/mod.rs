@@ -67,6 +67,8 @@ pub use self::verifier::{Anchor, Asked, Claim, Peer, Pinned, Refusal, Roots, Ver
 pub use crate::wire::{CloseCode, FrameError, Malformed};
 
 pub(crate) use self::open::{UpperFrame, UpperFrames};
+#[cfg(feature = "__fuzz")]
+pub(crate) use self::paired::{Drawn, pair_of};
 #[cfg(any(feature = "__fuzz", test))]
 pub(crate) use self::paired::{Stage, pair, peer_of};
 #[cfg(feature = "__fuzz")]

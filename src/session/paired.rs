@@ -34,11 +34,30 @@ pub(crate) fn pair(
     backend: (&Arc<Config>, &Peer),
     stage: Stage,
 ) -> (Session, Session) {
+    let drawn = Drawn { links: (LinkId([1; 8]), LinkId([2; 8])), keys: 0, backend: stage.now };
+    pair_of(agent, backend, stage, drawn)
+}
+
+/// What a handshake draws by lot, and the clock of the backend, which need not be the agent's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drawn {
+    pub links: (LinkId, LinkId),
+    pub keys: u64,
+    pub backend: Now,
+}
+
+/// As [`pair`], under keys and names of its own.
+pub(crate) fn pair_of(
+    agent: (&Arc<Config>, &Peer),
+    backend: (&Arc<Config>, &Peer),
+    stage: Stage,
+    drawn: Drawn,
+) -> (Session, Session) {
     let keys = || {
-        let transcript = hash(&[b"staged"]);
+        let transcript = hash(&[b"staged", &drawn.keys.to_be_bytes()]);
         HandshakeKeys::new(&Early::new(None), b"staged", transcript).session(transcript)
     };
-    let links = (LinkId([1; 8]), LinkId([2; 8]));
+    let links = drawn.links;
     let opening = |side, (link, remote), peer: &Peer, record_bytes: u16| Opening {
         side,
         suite: stage.suite,
@@ -54,6 +73,6 @@ pub(crate) fn pair(
     let answered = opening(Side::Responder, (links.1, links.0), backend.1, agent.0.record_bytes);
     let accept = Some((Generation(1), Secret::new([7; 16])));
     let agent = Session::new(Arc::clone(agent.0), dialled, keys(), None, stage.now);
-    let backend = Session::new(Arc::clone(backend.0), answered, keys(), accept, stage.now);
+    let backend = Session::new(Arc::clone(backend.0), answered, keys(), accept, drawn.backend);
     (agent, backend)
 }

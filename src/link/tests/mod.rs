@@ -7,4 +7,5 @@ mod hostile;
 pub(crate) mod pair;
 mod rules;
 mod vectors;
+mod waiting;
 mod world;
