@@ -67,6 +67,8 @@ impl Rows {
             rows: self.rows.values().cloned().collect(),
             peer_outbox: self.peer_outbox,
             marks: self.marks.values().cloned().collect(),
+            issued: Vec::new(),
+            executed: Vec::new(),
         }
     }
 

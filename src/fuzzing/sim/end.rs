@@ -106,6 +106,7 @@ pub(super) fn epoch(agent: usize, side: usize, life: u64, is_inbox: bool) -> Epo
 impl End {
     /// `kept` is what a disk has of it, `life` counts the lives of one that has none.
     pub(super) fn new(
+        now: Now,
         place: (usize, usize),
         terms: Terms,
         kept: Option<&Rows>,
@@ -133,7 +134,7 @@ impl End {
                 config.durability = Durability::Durable;
                 known = (rows.peer_inbox, rows.peer_outbox);
                 told.extend(rows.tokens().map(|token| token.id));
-                match Link::restore(config, rows.kept(epochs.0, epochs.1), seed) {
+                match Link::restore(now, config, rows.kept(epochs.0, epochs.1), seed) {
                     Ok(link) => link,
                     Err(error) => unreachable!("a disk that a link wrote: {error}"),
                 }
@@ -182,11 +183,11 @@ impl End {
     }
 
     pub(super) fn attach(&mut self, now: Now, session: Session) -> Result<(), LinkError> {
-        self.link.attach(now.instant, session)
+        self.link.attach(now, session)
     }
 
     pub(super) fn detach(&mut self, now: Now) {
-        self.link.detach(now.instant);
+        self.link.detach(now);
     }
 
     pub(super) fn publish(
@@ -194,7 +195,7 @@ impl End {
         now: Now,
         publish: Publish,
     ) -> Result<MessageId, PublishError> {
-        self.link.publish(now.instant, publish)
+        self.link.publish(now, publish)
     }
 
     pub(super) fn subscribe(&mut self, pattern: Pattern) -> Result<(), SubscribeError> {
@@ -219,7 +220,7 @@ impl End {
     }
 
     pub(super) fn handled(&mut self, now: Now, delivery: &Delivery) -> bool {
-        self.link.handled(now.instant, delivery.id)
+        self.link.handled(now, delivery.id)
     }
 
     pub(super) fn refused(&mut self, delivery: &Delivery) {
@@ -232,15 +233,15 @@ impl End {
         channel: ChannelName,
         ask: Ask,
     ) -> Result<Correlation, RequestError> {
-        self.link.request(now.instant, channel, ask)
+        self.link.request(now, channel, ask)
     }
 
     pub(super) fn cancel(&mut self, now: Now, correlation: Correlation) {
-        self.link.cancel(now.instant, correlation);
+        self.link.cancel(now, correlation);
     }
 
     pub(super) fn allow(&mut self, now: Now, correlation: Correlation, allowed: u64) {
-        self.link.allow(now.instant, correlation, allowed);
+        self.link.allow(now, correlation, allowed);
     }
 
     pub(super) fn item(
@@ -249,7 +250,7 @@ impl End {
         correlation: Correlation,
         payload: Bytes,
     ) -> Result<(), AnswerError> {
-        self.link.item(now.instant, correlation, payload)
+        self.link.item(now, correlation, payload)
     }
 
     pub(super) fn answer(
@@ -258,30 +259,30 @@ impl End {
         correlation: Correlation,
         payload: Bytes,
     ) -> Result<(), AnswerError> {
-        self.link.answer(now.instant, correlation, payload)
+        self.link.answer(now, correlation, payload)
     }
 
     pub(super) fn fail(&mut self, now: Now, correlation: Correlation) -> Result<(), AnswerError> {
         let failure = Failure::new(ErrorCode::Application(7));
-        self.link.fail(now.instant, correlation, &failure)
+        self.link.fail(now, correlation, &failure)
     }
 
     pub(super) fn handle_record(&mut self, now: Now, record: BytesMut) -> Result<(), LinkError> {
-        self.link.handle_record(now.instant, record)
+        self.link.handle_record(now, record)
     }
 
     pub(super) fn handle_timeout(&mut self, now: Now) {
-        self.link.handle_timeout(now.instant);
+        self.link.handle_timeout(now);
     }
 
     pub(super) fn provide_seed(&mut self, now: Now) {
         self.seeds += 1;
         let number = (self.agent as u64) << 32 | (self.side as u64) << 31 | self.seeds;
-        self.link.provide_seed(now.instant, &drawn(number, 77));
+        self.link.provide_seed(now, &drawn(number, 77));
     }
 
     pub(super) fn poll_record(&mut self, now: Now, out: &mut BytesMut) -> bool {
-        self.link.poll_record(now.instant, out)
+        self.link.poll_record(now, out)
     }
 
     pub(super) fn poll_changes(&mut self) -> Option<Batch> {
@@ -289,7 +290,7 @@ impl End {
     }
 
     pub(super) fn stored(&mut self, now: Now, number: u64) {
-        self.link.stored(now.instant, number);
+        self.link.stored(now, number);
     }
 
     pub(super) fn poll_event(&mut self) -> Option<Event> {
@@ -305,7 +306,7 @@ impl End {
     }
 
     pub(super) fn drain(&mut self, now: Now, by: Instant) {
-        self.link.drain(now.instant, by);
+        self.link.drain(now, by);
     }
 
     /// Memory is inside its bounds. Returns whether a session carries the link.

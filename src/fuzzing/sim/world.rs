@@ -189,11 +189,12 @@ impl World {
         let seed = self.dice.next();
         let place = (end / 2, end % 2);
         let terms = self.terms;
+        let now = self.clock(end);
         let process = self.process_of(end);
         let process = &mut self.processes[process];
         let life = process.life;
         let kept = process.rows.as_mut().map(|rows| &*rows.entry(end).or_default());
-        End::new(place, terms, kept, life, seed)
+        End::new(now, place, terms, kept, life, seed)
     }
 
     /// The process in which an end lives: its agent's, or the backend's, which is the last.

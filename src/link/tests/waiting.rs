@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pair::{Two, channel, numbered};
+use super::pair::{Two, channel, moment, numbered};
 use crate::delivery::queue::Bounds;
 use crate::delivery::word::Verdict;
 use crate::limits::ACK_WAIT;
@@ -44,7 +44,7 @@ fn what_the_peer_may_have_is_judged_by_the_peer_though_nobody_listens_any_more()
     let id = two.links[0].publish(two.now, Publish { class: Class::Low, ..publish }).unwrap();
     let first = two.record(0).unwrap();
     two.links[1].unsubscribe(1);
-    two.now = two.now.after(ACK_WAIT);
+    two.now = moment(two.now.instant.after(ACK_WAIT));
     let word = two.record(1).unwrap();
     two.give(0, word).unwrap();
     two.links[0].handle_timeout(two.now);
