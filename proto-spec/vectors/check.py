@@ -1108,6 +1108,7 @@ FAILURES = {
     7: "only what may be done twice",
     8: "no",
     9: "only what may be done twice",
+    10: "no",
     0x8000: "no",
 }
 STATUSES = ["queued", "sent", "delivered", "running", "succeeded", "failed", "expired", "cancelled", "unknown"]

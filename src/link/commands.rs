@@ -15,7 +15,7 @@ use super::event::{Event, Fate};
 use super::life::Link;
 use super::storing::{About, CommandPart, ExecutedCommand, IssuedCommand};
 use crate::call::{
-    Change, Command, CommandBody, CommandId, CommandOp, ErrorCode, Executed, Executor,
+    Change, Command, CommandBody, CommandId, CommandOp, Effect, ErrorCode, Executed, Executor,
     ExecutorError, ExecutorEvent, Failure, IssueError, Issuer, IssuerEvent, Kind, OnCrash, Output,
     Reliability, Say, Status, Subject,
 };
@@ -240,6 +240,11 @@ impl Link {
     /// Where a command of this side stands.
     pub(crate) fn command_status(&self, id: CommandId) -> Option<Status> {
         self.commands.issuer.status(id)
+    }
+
+    /// What a command of this side left, if it is settled.
+    pub(crate) fn command_effect(&self, id: CommandId) -> Option<Effect> {
+        self.commands.issuer.effect(id).cloned()
     }
 
     /// Forgets a command of this side that is settled; one that is not stays.

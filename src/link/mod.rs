@@ -43,6 +43,7 @@ mod life;
 mod notices;
 mod outbound;
 mod packing;
+mod parting;
 mod reading;
 mod storing;
 mod subscriptions;
@@ -52,12 +53,14 @@ pub(crate) mod tests;
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError, SubscribeError};
 pub(crate) use self::event::{
-    ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State, Undelivered,
+    ChannelChange, Delivery, DeliveryId, DetachCause, Event, Fate, MessageId, Resumption, State,
+    Undelivered,
 };
 #[cfg(feature = "__fuzz")]
 pub(crate) use self::gauges::Gauges;
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};
+pub(crate) use self::reading::result;
 pub(crate) use self::storing::{
     About, Batch, CallPart, CommandPart, ExecutedCommand, IssuedCommand, Token,
 };

@@ -525,7 +525,7 @@ fn a_link_that_drains_takes_nothing_and_closes_when_all_is_handled() {
     let mut two = Two::connected();
     two.publish(0, "one");
     let by = two.now.instant.after(Duration::from_secs(5));
-    two.links[0].drain(two.now, by);
+    two.links[0].drain(two.now, by, CloseCode::Normal);
     let more = two.links[0].publish(two.now, numbered(channel(0, "threats"), "two"));
     assert_eq!(more, Err(PublishError::Closed));
     two.settle();
@@ -541,7 +541,8 @@ fn a_link_that_drains_takes_nothing_and_closes_when_all_is_handled() {
 fn a_link_that_drains_closes_in_time_whatever_waits() {
     let mut two = Two::connected();
     two.publish(0, "one");
-    two.links[0].drain(two.now, two.now.instant.after(Duration::from_secs(5)));
+    let by = two.now.instant.after(Duration::from_secs(5));
+    two.links[0].drain(two.now, by, CloseCode::Normal);
     two.pass(Duration::from_secs(5));
     assert_eq!(two.links[0].state(), State::Closed);
     assert_eq!(two.links[0].poll_timeout(), None);
