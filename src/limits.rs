@@ -331,6 +331,8 @@ pub const LINK_DATAGRAMS: usize = 64;
 pub const LINK_NEWS: usize = 64;
 /// Records that a driver reads before other tasks of its thread have their turn.
 pub const RECORDS_AT_ONCE: usize = 16;
+/// Bytes of messages that a subscriber dropped without a word, kept for the next one.
+pub const UNCLAIMED_BYTES: usize = 4 * 1024 * 1024;
 /// How long a link that is closed waits for its peer to be done with what was sent.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 

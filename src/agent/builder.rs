@@ -143,6 +143,8 @@ impl Agent {
 
     async fn dial(&self, target: Target) -> Result<(), Error> {
         let mut dialled = self.dialled.clone();
+        // What an earlier target came to says nothing of this one.
+        dialled.mark_unchanged();
         self.orders.send_replace(Some(target));
         self.link.shared().wake();
         let mut states = self.link.shared().state();

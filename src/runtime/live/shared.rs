@@ -14,7 +14,7 @@ use super::news::{Level, LinkEvent, LinkState};
 use super::request::Asking;
 use super::serve::{Running, Serving};
 use super::settings::LinkOptions;
-use super::subscription::{Inbox, Parcel};
+use super::subscription::{Inbox, Unclaimed};
 use crate::call::{CommandId, Correlation, Effect, Status};
 use crate::channel::ChannelName;
 use crate::delivery::word::Epoch;
@@ -87,8 +87,8 @@ pub(super) struct Core {
     pub(super) confirms: HashMap<MessageId, Confirm>,
     pub(super) requests: HashMap<Correlation, Asking>,
     pub(super) listeners: HashMap<u32, Listener>,
-    /// Numbered messages that nobody gave a word about. Each counts against the bound of the inbox.
-    pub(super) unclaimed: Vec<Parcel>,
+    /// Numbered messages that nobody gave a word about.
+    pub(super) unclaimed: Unclaimed,
     pub(super) calls: HashMap<Correlation, Running>,
     pub(super) commands: HashMap<CommandId, Following>,
     /// Who waits for a change of a channel.
@@ -152,7 +152,7 @@ impl Shared {
             confirms: HashMap::new(),
             requests: HashMap::new(),
             listeners: HashMap::new(),
-            unclaimed: Vec::new(),
+            unclaimed: Unclaimed::default(),
             calls: HashMap::new(),
             commands: HashMap::new(),
             running: HashMap::new(),

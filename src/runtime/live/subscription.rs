@@ -17,6 +17,7 @@ use crate::channel::{BadChannel, ChannelName, Pattern};
 use crate::delivery::credit::Amount;
 use crate::error::{Error, ErrorKind, Undelivered};
 use crate::ids::PeerId;
+use crate::limits::UNCLAIMED_BYTES;
 use crate::link::{self, DeliveryId};
 use crate::priority::Class;
 
@@ -76,7 +77,7 @@ impl Inbox {
 ///
 /// One that has a number is its sender's until [`Message::done`] says that its effect is safe. Dropped
 /// without a word it stays unhandled: it comes again to the next subscription that matches, or once this
-/// side restarts. Dropped in a panic it is refused. To make an effect happen once even across a crash,
+/// side restarts. Of such messages 4 MiB are kept, further ones are refused. Dropped in a panic it is refused. To make an effect happen once even across a crash,
 /// store [`Message::key`] with it.
 pub struct Message {
     parcel: Parcel,
@@ -107,7 +108,7 @@ impl Message {
         link: &Arc<Shared>,
         delivery: link::Delivery,
         listeners: &HashMap<u32, Listener>,
-        unclaimed: &mut Vec<Parcel>,
+        unclaimed: &mut Unclaimed,
     ) {
         let link::Delivery {
             id, subscriptions, channel, class, headers, payload, key, again, ..
@@ -126,8 +127,12 @@ impl Message {
                     listener.inbox.push(Self { parcel, link, is_settled });
                 }
                 // It ended meanwhile.
-                None if parcel.key.is_some() => unclaimed.push(parcel),
-                None => link.give(Return::Taken(id, subscription)),
+                None if parcel.key.is_none() => link.give(Return::Taken(id, subscription)),
+                None => {
+                    if !unclaimed.keep(parcel) {
+                        link.give(Return::Refused(id, UNCLAIMED));
+                    }
+                }
             }
         }
     }
@@ -234,12 +239,47 @@ impl Drop for Message {
             return self.settle(Return::Refused(self.parcel.id, PANICKED));
         }
         self.take();
-        self.link.lock().unclaimed.push(self.parcel.clone());
+        if !self.link.lock().unclaimed.keep(self.parcel.clone()) {
+            self.settle(Return::Refused(self.parcel.id, UNCLAIMED));
+        }
     }
 }
 
 /// Detail of a refused message whose handler panicked.
 const PANICKED: u32 = u32::MAX;
+/// Detail of a refused message that found no room among those that nobody gave a word about.
+const UNCLAIMED: u32 = u32::MAX - 1;
+
+/// Messages without a word, up to [`UNCLAIMED_BYTES`].
+#[derive(Default)]
+pub(super) struct Unclaimed {
+    parcels: Vec<Parcel>,
+    bytes: usize,
+}
+
+impl Unclaimed {
+    /// Keeps one, if there is room.
+    pub(super) fn keep(&mut self, parcel: Parcel) -> bool {
+        let bytes = self.bytes + parcel.payload.len();
+        if bytes > UNCLAIMED_BYTES {
+            return false;
+        }
+        self.bytes = bytes;
+        self.parcels.push(parcel);
+        true
+    }
+
+    fn claim(&mut self, pattern: &Pattern) -> Vec<Parcel> {
+        let matches = |parcel: &mut Parcel| pattern.matches(&parcel.channel);
+        let claimed: Vec<_> = self.parcels.extract_if(.., matches).collect();
+        self.bytes -= claimed.iter().map(|parcel| parcel.payload.len()).sum::<usize>();
+        claimed
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -336,8 +376,7 @@ pub(crate) fn listen(
         let number = core.link.subscribe(pattern.clone(), Amount::SUBSCRIPTION_WINDOW);
         if let Ok(number) = &number {
             // What nobody claimed comes first.
-            let claimed = core.unclaimed.extract_if(.., |parcel| pattern.matches(&parcel.channel));
-            for parcel in claimed {
+            for parcel in core.unclaimed.claim(&pattern) {
                 inbox.push(Message { parcel, link: Arc::clone(link), is_settled: false });
             }
             core.listeners.insert(*number, Listener { inbox: Arc::clone(inbox), answer });
