@@ -44,6 +44,8 @@ mod notices;
 mod outbound;
 mod packing;
 mod reading;
+#[cfg(feature = "__fuzz")]
+mod staged;
 mod storing;
 mod subscriptions;
 #[cfg(test)]
@@ -51,6 +53,8 @@ pub(crate) mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError, SubscribeError};
+#[cfg(feature = "__fuzz")]
+pub(crate) use self::event::MessageKey;
 pub(crate) use self::event::{
     ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State, Undelivered,
 };
