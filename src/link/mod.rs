@@ -45,6 +45,8 @@ mod outbound;
 mod packing;
 mod parting;
 mod reading;
+#[cfg(feature = "__fuzz")]
+mod staged;
 mod storing;
 mod subscriptions;
 #[cfg(test)]
@@ -52,6 +54,8 @@ pub(crate) mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError, SubscribeError};
+#[cfg(feature = "__fuzz")]
+pub(crate) use self::event::MessageKey;
 pub(crate) use self::event::{
     ChannelChange, Delivery, DeliveryId, DetachCause, Event, Fate, MessageId, Resumption, State,
     Undelivered,
