@@ -230,7 +230,7 @@ impl World {
             38 => {
                 self.honest = false;
                 let by = now.instant.after(Duration::from_secs(u64::from(input.u8())));
-                self.link(side).drain(now, by);
+                self.link(side).drain(now, by, crate::session::CloseCode::Normal);
             }
             _ => {}
         }
