@@ -47,7 +47,7 @@ fn frames() -> Vec<Named> {
         frame("subscription-credit", |out| put_subscription_credit(7, 512, 1 << 21, out)),
         frame("cancel", |out| put_cancel(5, 1, out)),
         frame("void", |out| put_void(Class::High, 4, 9, out)),
-        frame("resume", |out| put_resume(&[1; 16], &[2; 16], &[3; 16], handled, out)),
+        frame("resume", |out| put_resume(&[1; 16], &[2; 16], &[3; 16], 1 << 20, handled, out)),
         frame("subscribe", |out| put_subscribe(1, 512, 1 << 21, pattern, out)),
         frame("unsubscribe", |out| put_unsubscribe(1, out)),
         frame("subscribed", |out| put_subscribed(1, 4, out)),
@@ -128,7 +128,7 @@ fn resumptions() -> [(&'static str, Vec<u8>); 3] {
 fn talks() -> [(&'static str, Vec<u8>); 11] {
     const B: u8 = 0x80;
     let void = [&[0, 2, 24, 0x0c, 2, 16][..], &[0; 7], &[1], &[0; 7], &[9, 2]].concat();
-    let resume = [&[0, 24, 0x10, 0, 84][..], &[9; 48], &[0; 36], &[2]].concat();
+    let resume = [&[0, 24, 0x10, 0, 88][..], &[9; 52], &[0; 36], &[2]].concat();
     let event = [
         &[0, 2, 24, 3, 6, 30][..],
         &[0; 7],

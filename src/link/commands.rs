@@ -213,7 +213,7 @@ impl Link {
         }
         self.check_border(&channel)?;
         let bytes = CONTENT_BYTES + channel.as_str().len() + BODY_BYTES + command.payload.len();
-        let largest = self.config.largest();
+        let largest = self.largest();
         if bytes > largest {
             return Err(CommandError::TooLarge(bytes, largest));
         }
@@ -264,7 +264,7 @@ impl Link {
         id: CommandId,
         executed: Executed,
     ) -> Result<(), ExecutorError> {
-        let room = self.config.largest().saturating_sub(CONTENT_BYTES + BODY_BYTES);
+        let room = self.largest().saturating_sub(CONTENT_BYTES + BODY_BYTES);
         let executed = match executed {
             Executed::Succeeded(result) if result.len() > room => {
                 Executed::Failed(Failure::new(ErrorCode::TooLarge))

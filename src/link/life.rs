@@ -233,7 +233,7 @@ impl Link {
             payload: &payload,
         }
         .encode(&mut content);
-        let largest = self.config.largest();
+        let largest = self.largest();
         if content.len() > largest {
             return Err(PublishError::TooLarge(content.len(), largest));
         }
@@ -249,6 +249,11 @@ impl Link {
         // A message of a call may have given way.
         self.move_calls(now);
         taken.ok_or(PublishError::Full)
+    }
+
+    /// The largest content that both sides take, as far as this one knows.
+    pub(super) fn largest(&self) -> usize {
+        self.config.largest().min(self.outbound.peer_bytes)
     }
 
     pub(super) fn takes_messages(&self) -> bool {
@@ -425,7 +430,8 @@ impl Link {
         let before = self.outbound.mark();
         if says && let Ok(mut record) = session.record(now.instant, out) {
             if !self.greeted {
-                self.greeted = put_greeting(&self.outbound, &self.inbound, &mut record);
+                self.greeted =
+                    put_greeting(&self.config, &self.outbound, &self.inbound, &mut record);
             }
             if self.greeted {
                 self.notices.write(&self.subscriptions, &mut record);
@@ -547,6 +553,7 @@ impl std::fmt::Debug for Link {
 
 /// Writes RESUME. Returns whether it fitted.
 fn put_greeting(
+    config: &Config,
     outbound: &Outbound,
     inbound: &Inbound,
     record: &mut session::RecordWriter<'_>,
@@ -561,11 +568,12 @@ fn put_greeting(
     let handled = ranges.each_ref().map(|(through, ranges)| (*through, ranges.as_slice()));
     let known = resume.known.map_or([0; 16], Epoch::to_bytes);
     let (outbox, inbox) = (resume.outbox.to_bytes(), resume.inbox.to_bytes());
+    let largest = u32::try_from(config.largest()).unwrap_or(u32::MAX);
     let count: usize = ranges.iter().map(|(_, ranges)| ranges.len()).sum();
     record.frames(RESUME_BYTES + count * 16, |out| {
-        put_resume(&outbox, &inbox, &known, handled, out);
+        put_resume(&outbox, &inbox, &known, largest, handled, out);
     })
 }
 
-/// A RESUME without ranges: header, three epochs, four sets.
-const RESUME_BYTES: usize = 4 + 48 + 4 * 9;
+/// A RESUME without ranges: header, three epochs, the largest content, four sets.
+const RESUME_BYTES: usize = 4 + 52 + 4 * 9;

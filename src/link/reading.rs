@@ -84,6 +84,7 @@ impl Link {
         ] {
             *handled.get_mut(class) = numbers(&wire)?;
         }
+        self.outbound.peer_bytes = usize::try_from(theirs.message_bytes).unwrap_or(usize::MAX);
         let theirs = resume::Resume {
             outbox: Epoch::from_bytes(theirs.outbox).ok_or(LinkError::Resume)?,
             inbox: Epoch::from_bytes(theirs.inbox).ok_or(LinkError::Resume)?,

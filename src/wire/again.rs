@@ -33,13 +33,13 @@ impl LinkFrame<'_> {
             }
             LinkFrame::Cancel { correlation, reason } => put_cancel(correlation, reason, out),
             LinkFrame::Void { class, first, last } => put_void(class, first, last, out),
-            LinkFrame::Resume(Resume { outbox, inbox, known, handled }) => {
+            LinkFrame::Resume(Resume { outbox, inbox, known, message_bytes, handled }) => {
                 let ranges = handled.map(|numbers| numbers.ranges().collect::<Vec<_>>());
                 let mut told: [HandledNumbers<'_>; CLASSES] = [(0, &[]); CLASSES];
                 for (told, (numbers, ranges)) in told.iter_mut().zip(handled.iter().zip(&ranges)) {
                     *told = (numbers.through, ranges);
                 }
-                put_resume(&outbox, &inbox, &known, told, out);
+                put_resume(&outbox, &inbox, &known, message_bytes, told, out);
             }
             LinkFrame::Subscribe { subscription, messages, bytes, pattern } => {
                 put_subscribe(subscription, messages, bytes, text(pattern), out);

@@ -299,11 +299,11 @@ fn spell(frame: &LinkFrame<'_>) -> (&'static str, Value) {
             "VOID",
             json!({ "class": class_name(*class), "first": long(*first), "last": long(*last) }),
         ),
-        LinkFrame::Resume(Resume { outbox, inbox, known, handled }) => (
+        LinkFrame::Resume(Resume { outbox, inbox, known, message_bytes, handled }) => (
             "RESUME",
             json!({
                 "outbox": hex::encode(outbox), "inbox": hex::encode(inbox),
-                "known": hex::encode(known), "handled": handled.each_ref().map(spell_numbers),
+                "known": hex::encode(known), "message_bytes": message_bytes, "handled": handled.each_ref().map(spell_numbers),
             }),
         ),
         LinkFrame::Subscribe { subscription, messages, bytes, pattern } => (

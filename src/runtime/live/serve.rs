@@ -393,7 +393,7 @@ impl Context {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if the caller wants one answer, [`ErrorKind::Call`] once the call has ended,
-    /// [`ErrorKind::Body`].
+    /// [`ErrorKind::TooLarge`], [`ErrorKind::Body`].
     ///
     /// # Cancel safety
     ///
@@ -413,6 +413,9 @@ impl Context {
                 Err(AnswerError::NoRoom) => room.await,
                 Err(AnswerError::NotAStream) => {
                     return Err(Error::with(ErrorKind::Config, AnswerError::NotAStream));
+                }
+                Err(AnswerError::TooLarge) => {
+                    return Err(Error::with(ErrorKind::TooLarge, AnswerError::TooLarge));
                 }
                 Err(AnswerError::Ended) => return Err(Failure::new(ErrorCode::Cancelled).into()),
             }
