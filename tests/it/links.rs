@@ -375,3 +375,76 @@ async fn proxy(address: SocketAddr) -> (SocketAddr, watch::Sender<u32>) {
     });
     (local, cut)
 }
+
+/// A pipe that takes a few records and then no more, as a peer that stopped reading.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_does_not_hold_up_the_end() {
+    let backend = Backend::open(backend_config()).await.unwrap();
+    let agent = agent().await;
+    let stopped = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let acceptor = backend.acceptor().clone();
+    let (admitting, flag) = (backend.clone(), std::sync::Arc::clone(&stopped));
+    agent
+        .connect_with(move || {
+            let (ours, theirs) = waxwire::transport::memory::pair();
+            let (acceptor, backend) = (acceptor.clone(), admitting.clone());
+            tokio::spawn(async move {
+                let source = waxwire::session::Source::of([127, 0, 0, 1].into());
+                let place = acceptor.reserve(source).unwrap();
+                backend.admit(place.accept(theirs).await.unwrap()).unwrap();
+            });
+            let stopped = std::sync::Arc::clone(&flag);
+            async move { Ok(Stuck { pipe: ours, stopped }) }
+        })
+        .await
+        .unwrap();
+    stopped.store(true, std::sync::atomic::Ordering::SeqCst);
+    let begun = tokio::time::Instant::now();
+    agent.close().await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
+    assert_eq!(agent.state(), LinkState::Closed);
+}
+
+struct Stuck<T> {
+    pipe: T,
+    stopped: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl<T: waxwire::transport::Transport> waxwire::transport::Transport for Stuck<T> {
+    fn poll_ready(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), waxwire::transport::TransportError>> {
+        if self.stopped.load(std::sync::atomic::Ordering::SeqCst) {
+            return std::task::Poll::Pending;
+        }
+        self.pipe.poll_ready(cx)
+    }
+
+    fn start_send(&mut self, record: Bytes) -> Result<(), waxwire::transport::TransportError> {
+        self.pipe.start_send(record)
+    }
+
+    fn poll_flush(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), waxwire::transport::TransportError>> {
+        self.pipe.poll_flush(cx)
+    }
+
+    fn poll_record(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        into: &mut bytes::BytesMut,
+    ) -> std::task::Poll<Result<waxwire::transport::Arrival, waxwire::transport::TransportError>>
+    {
+        self.pipe.poll_record(cx, into)
+    }
+
+    fn poll_close(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), waxwire::transport::TransportError>> {
+        std::task::Poll::Pending
+    }
+}

@@ -46,6 +46,8 @@ pub(crate) struct Driver<R> {
     attached: Option<Attached>,
     timer: Pin<Box<Sleep>>,
     armed: Instant,
+    /// Until when a link that is closed may still tell its peer.
+    parting: Option<Instant>,
     inbox: BytesMut,
     outbox: BytesMut,
     returns: Vec<Return>,
@@ -91,6 +93,7 @@ impl<R: Road> Driver<R> {
             attached: None,
             timer,
             armed,
+            parting: None,
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
             returns: Vec::new(),
@@ -131,9 +134,21 @@ impl<R: Road> Driver<R> {
     }
 
     /// Closed, nothing left to say, and nothing left to store.
-    fn is_over(&self) -> bool {
-        let core = self.shared.lock();
-        core.link.state() == State::Closed && !core.link.is_attached() && self.storing.is_empty()
+    fn is_over(&mut self) -> bool {
+        let mut core = self.shared.lock();
+        if core.link.state() != State::Closed {
+            return false;
+        }
+        if core.link.is_attached() {
+            let now = self.shared.now();
+            let by = *self.parting.get_or_insert(now.instant.after(CLOSE_TIME));
+            if now.instant < by {
+                return false;
+            }
+            // A peer that reads nothing is not waited for.
+            core.link.detach(now);
+        }
+        self.storing.is_empty()
     }
 
     /// Takes the next session; a link that has one lets go of it.
@@ -146,8 +161,9 @@ impl<R: Road> Driver<R> {
         let now = self.shared.now();
         let mut core = self.shared.lock();
         if let Err(error) = core.link.attach(now, session) {
+            drop(core);
             tracing::warn!(session = %id, %error, "session does not carry the link");
-            return;
+            return self.road.lost(&self.shared, Loss::Broken);
         }
         core.peer = Some(peer);
         core.address = transport.peer_address();
@@ -349,7 +365,8 @@ impl<R: Road> Driver<R> {
 
     /// Waits for the machine's next deadline. Ready: it is due.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(next) = self.shared.lock().link.poll_timeout() else { return Poll::Pending };
+        let next = self.shared.lock().link.poll_timeout().or(self.parting);
+        let Some(next) = next else { return Poll::Pending };
         // A deadline that moved on is met early, which is harmless; most move on with each record.
         if next < self.armed {
             self.arm(next);
