@@ -9,6 +9,16 @@ use crate::time::spread;
 /// failure in a row, so that a fleet does not come back at once.
 ///
 /// A peer that says when to come back is heeded before this.
+///
+/// ```
+/// use std::time::Duration;
+/// use waxwire::Reconnect;
+///
+/// let patient = Reconnect::new()
+///     .with_first(Duration::from_secs(30))
+///     .with_backoff(Duration::from_secs(5), Duration::from_secs(600));
+/// # let _ = patient;
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Reconnect {
     first: Duration,

@@ -16,6 +16,21 @@ use crate::runtime::live::{Level, Link, Publish, Receipt};
 /// A message to every agent that is here when it is awaited.
 ///
 /// Nobody is waited for who has no room: that agent's outcome is [`ErrorKind::Full`].
+///
+/// ```no_run
+/// # async fn example(backend: waxwire::Backend) -> Result<(), waxwire::Error> {
+/// use waxwire::{Class, Level, topics};
+///
+/// let outcomes = backend
+///     .broadcast(topics::POLICIES, "deny all")
+///     .priority(Class::Critical)
+///     .to_label("ring", "canary")
+///     .confirm(Level::Processed)
+///     .await?;
+/// println!("{} have it, {} do not", outcomes.reached.len(), outcomes.failed.len());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Broadcast {
     backend: Backend,

@@ -31,6 +31,21 @@ pub struct AgentInfo {
 }
 
 /// An agent came or went.
+///
+/// ```no_run
+/// # async fn example(backend: waxwire::Backend) {
+/// use waxwire::Presence;
+///
+/// let mut presence = backend.presence();
+/// while let Ok(change) = presence.recv().await {
+///     match change {
+///         Presence::Online(agent) => println!("{} from {:?}", agent.id, agent.address),
+///         Presence::Offline { id, .. } => println!("{id} left"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Presence {

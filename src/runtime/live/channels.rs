@@ -51,7 +51,13 @@ impl Channels {
 
     /// Counts a message, unless the channel is disabled.
     pub(super) fn passes(&self, now: Instant, name: &ChannelName, bytes: usize) -> bool {
-        !matches!(self.lock().publish(now, name, bytes), Err(ChannelError::Disabled(_)))
+        let mut registry = self.lock();
+        let is_closed =
+            matches!(registry.publish(now, name, bytes), Err(ChannelError::Disabled(_)));
+        if is_closed {
+            registry.count_drop(name);
+        }
+        !is_closed
     }
 
     /// What went through a channel.

@@ -134,6 +134,21 @@ impl std::fmt::Debug for CommandBuilder {
 }
 
 /// A command that was issued. Dropping it changes nothing: [`super::Link::find_command`] has it again.
+///
+/// ```no_run
+/// # async fn example(edge: waxwire::Link) -> Result<(), waxwire::Error> {
+/// use waxwire::CommandStatus;
+///
+/// let mut command = edge.command("tests", "smoke").await?;
+/// while !command.status().is_settled() {
+///     println!("{:?}", command.changed().await?);
+/// }
+/// if command.status() == CommandStatus::Succeeded {
+///     println!("{:?}", command.result().await?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Command {
     link: Arc<Shared>,

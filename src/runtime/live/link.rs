@@ -31,6 +31,19 @@ use crate::session::{CloseCode, Credentials, Peer};
 /// the backend it is the other way round.
 ///
 /// When all handles are dropped the link closes without waiting; [`Link::close`] drains it first.
+///
+/// ```no_run
+/// # async fn example(backend: waxwire::Backend) -> Result<(), waxwire::Error> {
+/// let edge = backend.agent("edge-7")?; // the same verbs on either side
+/// let mut anomalies = edge.subscribe("anomalies").await?; // agent.edge-7.anomalies
+/// edge.publish("policies", "deny all").await?; // backend.edge-7.policies
+/// println!("{:?}, {} pending", edge.state(), edge.pending());
+/// if let Some(anomaly) = anomalies.next().await {
+///     anomaly.done();
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Link {
     shared: Arc<Shared>,
@@ -38,6 +51,14 @@ pub struct Link {
 }
 
 /// A message that the peer did not take, as often as it was sent.
+///
+/// ```no_run
+/// # fn example(link: waxwire::Link) {
+/// for letter in link.dead_letters() {
+///     eprintln!("message {} on {} was not taken", letter.message, letter.channel);
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct DeadLetter {

@@ -9,6 +9,16 @@ use crate::link::{self, DetachCause};
 use crate::session::CloseCode;
 
 /// Where a link stands.
+///
+/// ```no_run
+/// # async fn example(link: waxwire::Link) {
+/// use waxwire::LinkState;
+///
+/// if link.until(LinkState::Connected).await == LinkState::Connected {
+///     println!("the backend is there");
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum LinkState {
@@ -37,6 +47,15 @@ impl From<link::State> for LinkState {
 }
 
 /// How messages go on in a new session.
+///
+/// ```
+/// use waxwire::Recovery;
+///
+/// fn may_be_in_doubt(recovery: Recovery) -> bool {
+///     matches!(recovery, Recovery::PeerStateLost { in_doubt } if in_doubt > 0)
+/// }
+/// assert!(!may_be_in_doubt(Recovery::Resumed { replayed: 3 }));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Recovery {
@@ -56,6 +75,22 @@ pub enum Recovery {
 }
 
 /// Something that happened to a link.
+///
+/// ```no_run
+/// # async fn example(link: waxwire::Link) {
+/// use waxwire::LinkEvent;
+///
+/// let mut events = link.events();
+/// while let Ok(event) = events.recv().await {
+///     match event {
+///         LinkEvent::Connected { recovery, .. } => println!("connected: {recovery:?}"),
+///         LinkEvent::Retrying { code, after } => println!("{code}; again in {after:?}"),
+///         LinkEvent::Undelivered { message, why } => println!("message {message}: {why}"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LinkEvent {
@@ -107,6 +142,12 @@ pub enum LinkEvent {
 }
 
 /// How far a message has come.
+///
+/// ```
+/// use waxwire::Level;
+///
+/// assert!(Level::Queued < Level::Stored && Level::Delivered < Level::Processed);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Level {
     /// It waits in the memory of this process.

@@ -46,6 +46,14 @@ pub struct Publish {
 }
 
 /// What is known of a message that was published.
+///
+/// ```no_run
+/// # async fn example(link: waxwire::Link) -> Result<(), waxwire::Error> {
+/// let receipt = link.publish("status", "all quiet").await?;
+/// println!("message {} is {:?}", receipt.message, receipt.level);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Receipt {
     /// Names the message in [`super::LinkEvent::Undelivered`], as long as this process lives.

@@ -234,6 +234,18 @@ impl std::fmt::Debug for Request {
 /// The answers to a request for a stream. Dropping it withdraws the request.
 ///
 /// The other side may be 64 items ahead of what was taken here.
+///
+/// ```no_run
+/// # async fn example(agent: waxwire::Link) -> Result<(), waxwire::Error> {
+/// let mut lines = agent.request("tail", "/var/log/syslog").stream()?;
+/// while let Some(line) = lines.next().await {
+///     println!("{line:?}");
+/// }
+/// let summary = lines.end().await?; // or why it ended
+/// # let _ = summary;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Responses {
     asked: Asked,
     items: Arc<Mutex<Items>>,

@@ -290,6 +290,23 @@ impl Drop for Owed {
 }
 
 /// What a handler knows of the call that it handles.
+///
+/// ```no_run
+/// use waxwire::{Context, Failure, FailureCode};
+///
+/// async fn scan(context: Context, path: bytes::Bytes) -> Result<String, Failure> {
+///     for step in 0..10 {
+///         context.progress(step * 100);
+///         if context.remaining().is_some_and(|left| left.is_zero()) {
+///             return Err(Failure::new(FailureCode::Deadline));
+///         }
+///     }
+///     Ok(format!("{} asked for {path:?}", context.agent()))
+/// }
+/// # fn example(agent: waxwire::Link) -> Result<(), waxwire::Error> {
+/// agent.on_request("scan", scan)
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Context {
     link: Arc<Shared>,

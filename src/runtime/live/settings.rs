@@ -11,6 +11,13 @@ use crate::link::{Config, Publish, Reliability, Who};
 use crate::priority::Class;
 
 /// What happens to a message of best effort that finds the queue full. Numbered messages always wait.
+///
+/// ```
+/// use waxwire::{Class, LinkOptions, Overflow};
+///
+/// let telemetry = LinkOptions::new().with_overflow(Class::Low, Overflow::KeepLatest);
+/// # let _ = telemetry;
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Overflow {

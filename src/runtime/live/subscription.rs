@@ -79,6 +79,19 @@ impl Inbox {
 /// without a word it stays unhandled: it comes again to the next subscription that matches, or once this
 /// side restarts. Of such messages 4 MiB are kept, further ones are refused. Dropped in a panic it is refused. To make an effect happen once even across a crash,
 /// store [`Message::key`] with it.
+///
+/// ```no_run
+/// # fn store(key: &[u8], effect: &[u8]) -> bool { true }
+/// # async fn example(mut anomalies: waxwire::Subscription) {
+/// while let Some(message) = anomalies.next().await {
+///     match message.key() {
+///         Some(key) if store(key, message.payload()) => message.done(),
+///         Some(_) => message.refuse(1),
+///         None => {} // best effort
+///     }
+/// }
+/// # }
+/// ```
 pub struct Message {
     parcel: Parcel,
     link: Arc<Shared>,
@@ -295,6 +308,17 @@ impl std::fmt::Debug for Message {
 ///
 /// Messages that nobody takes use up the credit of the subscription, 512 messages or 2 MiB from each
 /// peer; then the peer waits with those of this subscription, and with nothing else.
+///
+/// ```no_run
+/// # async fn example(agent: waxwire::Link) -> Result<(), waxwire::Error> {
+/// let mut policies = agent.subscribe("policies").await?;
+/// while let Some(policy) = policies.next().await {
+///     println!("{}: {:?}", policy.topic(), policy.payload());
+///     policy.done();
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Subscription {
     inbox: Arc<Inbox>,
     ready: VecDeque<Message>,
