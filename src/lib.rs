@@ -94,7 +94,7 @@ pub use crate::priority::Class;
 pub use crate::runtime::live::{
     Body, Command, CommandBuilder, Context, DeadLetter, FromPayload, Handler, IntoAnswer,
     IntoPayload, Level, Link, LinkEvent, LinkOptions, LinkState, Message, Overflow, Publish,
-    Receipt, Recovery, Request, Responses, Subscribe, Subscription,
+    Publishing, Receipt, Recovery, Request, Responses, Subscribe, Subscription,
 };
 pub use crate::time::{Instant, Now, UnixTime};
 

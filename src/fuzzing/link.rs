@@ -165,7 +165,7 @@ impl World {
             }
             11 => {
                 let Some(delivery) = self.app(side).held.front().cloned() else { return };
-                for subscription in delivery.subscriptions {
+                for subscription in delivery.subscriptions.iter().copied() {
                     self.link(side).taken(delivery.id, subscription);
                 }
             }

@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) message_bytes: usize,
     /// What the peer may send of a class before it was handed on.
     pub(crate) class_window: Amount,
+    /// Whether [`Fate::Sent`](super::Fate::Sent) is told of messages of best effort.
+    pub(crate) tells_sent: bool,
     /// What becomes of a command of the peer that ran when this process died.
     pub(crate) on_crash: OnCrash,
 }
@@ -54,6 +56,7 @@ impl Config {
             overflow: Policies::default(),
             message_bytes: MESSAGE_BYTES,
             class_window: Amount::CLASS_WINDOW,
+            tells_sent: true,
             on_crash: OnCrash::Report,
         }
     }

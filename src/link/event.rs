@@ -1,5 +1,6 @@
 //! What a link tells whoever drives it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -142,7 +143,7 @@ impl MessageKey {
 pub(crate) struct Delivery {
     pub(crate) id: DeliveryId,
     /// The subscriptions that it is for, at least one.
-    pub(crate) subscriptions: Vec<u32>,
+    pub(crate) subscriptions: Arc<[u32]>,
     pub(crate) channel: ChannelName,
     pub(crate) class: Class,
     /// A MessagePack map; not read here.

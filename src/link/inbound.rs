@@ -2,12 +2,14 @@
 //! holds. Knows no frame and no policy.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::config::Config;
 use super::event::DeliveryId;
 use super::notices::Notices;
+use super::slab::Slab;
 use crate::channel::ChannelName;
 use crate::delivery::credit::{Amount, CreditError, Grants, Scope};
 use crate::delivery::inbox::{Inbox, Key};
@@ -25,13 +27,46 @@ pub(super) struct Inbound {
     pub(super) reassembly: Reassembly<Begun>,
     /// What the peer's aliases stand for in this session.
     pub(super) aliases: BTreeMap<u32, ChannelName>,
-    held: BTreeMap<DeliveryId, Held>,
+    /// The channel of the last event, as most events follow one of the same.
+    pub(super) last: LastChannel,
+    held: Slab<Held>,
     /// Messages of calls whose events the application did not take. A peer that floods runs out of
     /// credit.
     owed: VecDeque<(Class, usize)>,
-    last: u64,
     /// Counts sessions: credit of one is not given back in another.
     era: u64,
+}
+
+/// What is known of a channel in this session.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) channel: ChannelName,
+    /// Those of this side that hear it.
+    pub(super) subscriptions: Arc<[u32]>,
+    /// Whether the peer may publish there.
+    pub(super) is_allowed: bool,
+}
+
+/// The last channel that was judged, and as of when.
+#[derive(Debug, Default)]
+pub(super) struct LastChannel {
+    judged: Option<Judged>,
+    version: u64,
+    as_of: u64,
+}
+
+impl LastChannel {
+    pub(super) fn is(&self, name: &[u8], version: u64, as_of: u64) -> bool {
+        (self.version, self.as_of) == (version, as_of) && self.knows(name).is_some()
+    }
+
+    pub(super) fn knows(&self, name: &[u8]) -> Option<&Judged> {
+        self.judged.as_ref().filter(|judged| judged.channel.as_str().as_bytes() == name)
+    }
+
+    pub(super) fn set(&mut self, version: u64, as_of: u64, judged: Option<Judged>) {
+        (self.version, self.as_of, self.judged) = (version, as_of, judged);
+    }
 }
 
 /// A message whose first piece arrived.
@@ -50,8 +85,49 @@ struct Held {
     class: Class,
     bytes: usize,
     era: u64,
-    /// Subscriptions whose subscriber did not take it.
-    untaken: Vec<u32>,
+    untaken: Untaken,
+}
+
+/// Subscriptions whose subscriber did not take a message.
+#[derive(Clone, Debug)]
+enum Untaken {
+    None,
+    One(u32),
+    Several(Vec<u32>),
+}
+
+impl Untaken {
+    fn of(subscriptions: &[u32]) -> Self {
+        match subscriptions {
+            [] => Self::None,
+            [one] => Self::One(*one),
+            several => Self::Several(several.to_vec()),
+        }
+    }
+
+    /// Takes one out. Returns whether it was there.
+    fn take(&mut self, subscription: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::One(one) if *one == subscription => {
+                *self = Self::None;
+                true
+            }
+            Self::One(_) => false,
+            Self::Several(several) => {
+                let place = several.iter().position(|untaken| *untaken == subscription);
+                place.map(|place| several.swap_remove(place)).is_some()
+            }
+        }
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(several) => several,
+        }
+    }
 }
 
 impl Inbound {
@@ -63,9 +139,9 @@ impl Inbound {
             grants: Grants::new(config.class_window, largest),
             reassembly: Reassembly::new(ReassemblyBounds { message_bytes: largest, total_bytes }),
             aliases: BTreeMap::new(),
-            held: BTreeMap::new(),
+            last: LastChannel::default(),
+            held: Slab::default(),
             owed: VecDeque::new(),
-            last: 0,
             era: 0,
         }
     }
@@ -75,6 +151,7 @@ impl Inbound {
         self.grants.reset();
         self.reassembly.reset();
         self.aliases.clear();
+        self.last = LastChannel::default();
         self.owed.clear();
         self.era += 1;
     }
@@ -131,16 +208,13 @@ impl Inbound {
         subscriptions: &[u32],
         bytes: usize,
     ) -> DeliveryId {
-        self.last += 1;
-        let id = DeliveryId(self.last);
-        let (era, untaken) = (self.era, subscriptions.to_vec());
-        self.held.insert(id, Held { key, class, bytes, era, untaken });
-        id
+        let (era, untaken) = (self.era, Untaken::of(subscriptions));
+        DeliveryId(self.held.insert(Held { key, class, bytes, era, untaken }))
     }
 
     /// The application has the message: it counts no more against its class.
     pub(super) fn handed_on(&mut self, id: DeliveryId, notices: &mut Notices) {
-        let Some(held) = self.held.get(&id) else { return };
+        let Some(held) = self.held.get_mut(id.0) else { return };
         if held.era == self.era {
             let scope = Scope::Class(held.class);
             notices.grant(scope, self.grants.take(scope, held.bytes));
@@ -149,37 +223,38 @@ impl Inbound {
 
     /// A subscriber took the message.
     pub(super) fn taken(&mut self, id: DeliveryId, subscription: u32, notices: &mut Notices) {
-        let Some(held) = self.held.get_mut(&id) else { return };
-        let Some(place) = held.untaken.iter().position(|untaken| *untaken == subscription) else {
+        let Some(held) = self.held.get_mut(id.0) else { return };
+        if !held.untaken.take(subscription) {
             return;
-        };
-        held.untaken.swap_remove(place);
+        }
         if held.era == self.era {
             let scope = Scope::Subscription(subscription);
             notices.grant(scope, self.grants.take(scope, held.bytes));
         }
-        if held.untaken.is_empty() && held.key.is_none() {
-            self.held.remove(&id);
+        if held.untaken.as_slice().is_empty() && held.key.is_none() {
+            self.held.remove(id.0);
         }
     }
 
     /// The application is done with a message; all its subscribers took it. Returns its number, if it
     /// has one.
     pub(super) fn finish(&mut self, id: DeliveryId, notices: &mut Notices) -> Option<Key> {
-        let held = self.held.get_mut(&id)?;
+        let held = self.held.get_mut(id.0)?;
         let key = held.key.take();
         let untaken = held.untaken.clone();
-        if untaken.is_empty() {
-            self.held.remove(&id);
+        if untaken.as_slice().is_empty() {
+            self.held.remove(id.0);
         }
-        untaken.into_iter().for_each(|subscription| self.taken(id, subscription, notices));
+        untaken.as_slice().iter().for_each(|one| self.taken(id, *one, notices));
         key
     }
 
     /// The peer's outbox is another one: what is held of the one before is done with as best effort.
     pub(super) fn forget_numbers(&mut self) {
-        self.held.values_mut().for_each(|held| held.key = None);
-        self.held.retain(|_, held| !held.untaken.is_empty());
+        self.held.retain(|held| {
+            held.key = None;
+            !held.untaken.as_slice().is_empty()
+        });
     }
 
     /// Messages that the application has.

@@ -1,5 +1,6 @@
 //! A link from its first session to its end: sessions come and go, messages stay.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
@@ -211,8 +212,9 @@ impl Link {
     pub(crate) fn publish(
         &mut self,
         now: Now,
-        publish: Publish,
+        publish: impl Borrow<Publish>,
     ) -> Result<MessageId, PublishError> {
+        let publish = publish.borrow();
         if !self.takes_messages() {
             return Err(PublishError::Closed);
         }
@@ -222,6 +224,7 @@ impl Link {
             return Err(PublishError::Headers(bytes));
         }
         let Publish { channel, payload, headers, class, ttl, reliability, doubt } = publish;
+        let (class, doubt) = (*class, *doubt);
         let mut content = BytesMut::with_capacity(payload.len() + channel.as_str().len() + 8);
         let name = channel.as_str().as_bytes();
         Content {
@@ -230,14 +233,14 @@ impl Link {
             correlation: None,
             headers: headers.as_deref(),
             stream: false,
-            payload: &payload,
+            payload,
         }
         .encode(&mut content);
         let largest = self.largest();
         if content.len() > largest {
             return Err(PublishError::TooLarge(content.len(), largest));
         }
-        let about = About::Event(channel);
+        let about = About::Event(channel.clone());
         let (content, expires) = (content.freeze(), ttl.map(|span| now.instant.after(span)));
         let taken = match reliability {
             Reliability::AtLeastOnce => self.outbound.insert(class, about, content, expires, doubt),
@@ -404,6 +407,11 @@ impl Link {
                 }
                 session::Event::SessionLost => cause = Some(DetachCause::SessionLost),
                 session::Event::Pong(mark) => self.outbound.on_pong(now.instant, mark),
+                event @ session::Event::CredentialRefreshed => {
+                    // Its labels may be others: what it may do is judged anew.
+                    self.inbound.last = Default::default();
+                    self.events.push_back(Event::Session(event));
+                }
                 other => self.events.push_back(Event::Session(other)),
             }
         }

@@ -45,6 +45,7 @@ mod outbound;
 mod packing;
 mod parting;
 mod reading;
+mod slab;
 #[cfg(feature = "__fuzz")]
 mod staged;
 mod storing;

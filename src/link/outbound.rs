@@ -79,6 +79,36 @@ pub(super) struct Begun {
     pub(super) chunks: Chunks,
 }
 
+/// Which subscriptions of the peer hear the channel that was asked for last.
+#[derive(Debug, Default)]
+pub(super) struct Hearers {
+    lane: Option<u32>,
+    channel: Option<ChannelName>,
+    version: u64,
+    numbers: Vec<u32>,
+}
+
+impl Hearers {
+    pub(super) fn of(
+        &mut self,
+        lane: Option<u32>,
+        channel: &ChannelName,
+        subscriptions: &Subscriptions,
+    ) -> &[u32] {
+        let version = subscriptions.version();
+        let is_known = self.version == version
+            && self.lane == lane
+            && self.channel.as_ref().is_some_and(|known| known == channel);
+        if !is_known {
+            (self.lane, self.version) = (lane, version);
+            self.channel = Some(channel.clone());
+            self.numbers.clear();
+            self.numbers.extend(subscriptions.heard_by(channel));
+        }
+        &self.numbers
+    }
+}
+
 /// This side's messages.
 #[derive(Debug)]
 pub(super) struct Outbound {
@@ -105,6 +135,11 @@ pub(super) struct Outbound {
     /// Counts pieces. The value of a PING behind them.
     mark: u64,
     lanes: BTreeMap<ChannelName, u32>,
+    /// The last channel that was asked for, as most messages follow one of the same.
+    last_lane: Option<(ChannelName, u32)>,
+    pub(super) hearers: Hearers,
+    /// Whether those who published hear that a message of best effort was sealed.
+    tells_sent: bool,
     /// Channels whose subscribers had no credit.
     pub(super) parked: BTreeMap<u32, ChannelName>,
     last: MessageId,
@@ -127,6 +162,9 @@ impl Outbound {
             told: VecDeque::new(),
             mark: 0,
             lanes: BTreeMap::new(),
+            last_lane: None,
+            hearers: Hearers::default(),
+            tells_sent: config.tells_sent,
             parked: BTreeMap::new(),
             last: MessageId(0),
         }
@@ -196,14 +234,20 @@ impl Outbound {
     fn lane(&mut self, about: &About) -> Option<u32> {
         let About::Event(channel) = about else { return None };
         if self.queue.is_empty() {
-            self.lanes.clear();
             self.parked.clear();
+            if self.lanes.len() > 1 {
+                self.lanes.clear();
+                self.last_lane = None;
+            }
         }
-        if let Some(lane) = self.lanes.get(channel) {
+        if let Some((last, lane)) = &self.last_lane
+            && last == channel
+        {
             return Some(*lane);
         }
-        let lane = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
-        self.lanes.insert(channel.clone(), lane);
+        let next = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        let lane = *self.lanes.entry(channel.clone()).or_insert(next);
+        self.last_lane = Some((channel.clone(), lane));
         Some(lane)
     }
 
@@ -321,6 +365,7 @@ impl Outbound {
     /// Tells whoever has to learn it what became of a message.
     pub(super) fn settle(&mut self, token: Token, fate: Fate, events: &mut VecDeque<Event>) {
         match token.about {
+            About::Event(_) if fate == Fate::Sent && !self.tells_sent => {}
             About::Event(_) => events.push_back(Event::Settled(token.id, fate)),
             About::Call(correlation, part) => self.call_fates.push_back((correlation, part, fate)),
             About::Command(id, part) => self.command_fates.push_back((id, part, fate)),

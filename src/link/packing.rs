@@ -39,7 +39,6 @@ const TOO_LARGE: delivery::word::Verdict =
 enum Step {
     Whole {
         label: Label,
-        content: Bytes,
     },
     First {
         label: Label,
@@ -115,7 +114,7 @@ impl Outbound {
         events: &mut VecDeque<Event>,
     ) -> bool {
         let (room, is_first) = (room(record), record.used() == 0);
-        let Self { queue, outbox, allowances, in_flight, parked, peer_bytes, .. } = self;
+        let Self { queue, outbox, allowances, in_flight, parked, peer_bytes, hearers, .. } = self;
         let mut step = None;
         let judge = |class, item: &mut Item, _| {
             if !in_flight.has_room(class) {
@@ -131,12 +130,10 @@ impl Outbound {
             }
             let (content, again, remaining) = match &item.source {
                 Source::Loose { content, expires } => {
-                    (content.clone(), false, expires.map(|at| at.since(now)))
+                    (content, false, expires.map(|at| at.since(now)))
                 }
                 Source::Numbered(number) => match outbox.outgoing(now, class, *number) {
-                    Some(outgoing) => {
-                        (outgoing.content.clone(), outgoing.again, outgoing.remaining)
-                    }
+                    Some(outgoing) => (outgoing.content, outgoing.again, outgoing.remaining),
                     None => {
                         step = Some(Step::Gone);
                         return Verdict::Take;
@@ -151,11 +148,11 @@ impl Outbound {
             if allowances.left(Scope::Class(class)).messages == 0 {
                 return Verdict::Skip;
             }
-            let mut hearers = Vec::new();
+            let mut heard_by: &[u32] = &[];
             if let About::Event(channel) = &item.token.about {
-                hearers.extend(subscriptions.heard_by(channel));
+                heard_by = hearers.of(item.lane, channel, subscriptions);
                 // What the peer may have is for the peer to judge.
-                if hearers.is_empty() && !again {
+                if heard_by.is_empty() && !again {
                     step = Some(Step::Unheard);
                     return Verdict::Take;
                 }
@@ -179,7 +176,7 @@ impl Outbound {
                 let (Some(whole), Some(piece)) = (whole, piece) else { return Verdict::Stop };
                 chunks = Some((whole, piece));
             }
-            match allowances.spend(class, &hearers, content.len()) {
+            match allowances.spend(class, heard_by, content.len()) {
                 Ok(()) => {}
                 Err(Scope::Class(_)) => return Verdict::Skip,
                 Err(Scope::Subscription(_)) => {
@@ -191,13 +188,13 @@ impl Outbound {
             }
             match chunks {
                 None => {
-                    step = Some(Step::Whole { label, content });
+                    step = Some(Step::Whole { label });
                     Verdict::Take
                 }
                 Some((chunks, piece)) => {
                     let verdict = verdict_of(&piece);
                     item.begun = Some(Begun { content: content.clone(), chunks });
-                    step = Some(Step::First { label, content, piece });
+                    step = Some(Step::First { label, content: content.clone(), piece });
                     verdict
                 }
             }
@@ -222,7 +219,6 @@ impl Outbound {
                 return true;
             }
         };
-        let is_piece = matches!(step, Some(Step::First { .. } | Step::Next { .. }));
         match (&step, item.source) {
             (None | Some(Step::Gone), _) => {}
             (Some(step @ (Step::Unheard | Step::TooLarge)), source) => {
@@ -235,16 +231,24 @@ impl Outbound {
                 };
                 self.settle(item.token, fate, events);
             }
+            (Some(Step::Whole { label }), Source::Loose { content, .. }) => {
+                put_whole(label, &content, record);
+                self.settle(item.token, Fate::Sent, events);
+            }
+            (Some(Step::Whole { label }), Source::Numbered(number)) => {
+                let outgoing = self.outbox.outgoing(now, class, number);
+                let bytes = outgoing.map_or(0, |it| put_whole(label, it.content, record));
+                self.flies(now, item.token.id, class, bytes);
+                self.outbox.sent(now, class, number);
+                if let About::Call(..) | About::Command(..) = item.token.about {
+                    self.settle(item.token, Fate::Sent, events);
+                }
+            }
             (Some(_), source) => {
                 let bytes = put(class, step, record);
-                if is_piece {
-                    self.piece_flies(now, class, bytes);
-                }
+                self.piece_flies(now, class, bytes);
                 match source {
                     Source::Numbered(number) => {
-                        if !is_piece {
-                            self.flies(now, item.token.id, class, bytes);
-                        }
                         self.outbox.sent(now, class, number);
                         if let About::Call(..) | About::Command(..) = item.token.about {
                             self.settle(item.token, Fate::Sent, events);
@@ -262,14 +266,16 @@ fn verdict_of(piece: &Piece) -> Verdict {
     if piece.last { Verdict::Take } else { Verdict::Part(piece.range.len()) }
 }
 
-/// Writes a message or a piece, which fits. Returns the bytes of content that went.
+/// Writes a message, which fits. Returns the bytes of its content.
+fn put_whole(label: &Label, content: &Bytes, record: &mut RecordWriter<'_>) -> usize {
+    record.frames(label.bytes() + content.len(), |out| put_message(label, content, out));
+    content.len()
+}
+
+/// Writes a piece, which fits. Returns the bytes of content that went.
 fn put(class: Class, step: Option<Step>, record: &mut RecordWriter<'_>) -> usize {
     let data = |content: &Bytes, range: &Range<usize>| content.slice(range.clone());
     match step {
-        Some(Step::Whole { label, content }) => {
-            record.frames(label.bytes() + content.len(), |out| put_message(&label, &content, out));
-            content.len()
-        }
         Some(Step::First { label, content, piece }) => {
             let total = u32::try_from(content.len()).unwrap_or(u32::MAX);
             let data = data(&content, &piece.range);
@@ -285,6 +291,6 @@ fn put(class: Class, step: Option<Step>, record: &mut RecordWriter<'_>) -> usize
             });
             data.len()
         }
-        Some(Step::Unheard | Step::TooLarge | Step::Gone) | None => 0,
+        Some(Step::Whole { .. } | Step::Unheard | Step::TooLarge | Step::Gone) | None => 0,
     }
 }

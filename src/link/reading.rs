@@ -1,10 +1,12 @@
 //! What the frames of a record do. RESUME comes first; what breaks a rule ends the session.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::error::LinkError;
 use super::event::{ChannelChange, Delivery, Event, MessageKey, Resumption, State};
-use super::inbound::{Begun, Inbound};
+use super::inbound::{Begun, Inbound, Judged};
 use super::life::{Link, Stage};
 use super::notices::Notice;
 use crate::call::Violation;
@@ -244,17 +246,29 @@ impl Link {
         if matches!(read.kind, ContentKind::Command | ContentKind::Status) && number.is_none() {
             return Err(Violation::Misplaced.into());
         }
+        if let (ContentKind::Event, Some(ChannelRef::Name(name))) = (read.kind, read.channel) {
+            self.heed_channel(name, as_of);
+        }
+        let known = match (read.kind, read.channel) {
+            (ContentKind::Event, Some(ChannelRef::Name(name))) => self.inbound.last.knows(name),
+            _ => None,
+        };
         let channel = match read.channel {
+            _ if known.is_some() => known.map(|known| known.channel.clone()),
             Some(ChannelRef::Name(name)) => ChannelName::decode(name).ok(),
             Some(ChannelRef::Alias(alias)) => {
                 Some(self.inbound.aliases.get(&alias).cloned().ok_or(LinkError::Alias)?)
             }
             None => None,
         };
-        let subscriptions = match (&channel, read.kind) {
-            (Some(channel), ContentKind::Event) => self.subscriptions.hearing(channel, as_of),
-            _ => Vec::new(),
+        let subscriptions: Arc<[u32]> = match (known, &channel, read.kind) {
+            (Some(known), ..) => Arc::clone(&known.subscriptions),
+            (None, Some(channel), ContentKind::Event) => {
+                self.subscriptions.hearing(channel, as_of).into()
+            }
+            _ => Arc::default(),
         };
+        let is_allowed = known.map(|known| known.is_allowed);
         self.inbound.arrive(class, &subscriptions, bytes)?;
         let key = match number {
             None => None,
@@ -279,7 +293,9 @@ impl Link {
         let kind = read.kind;
         let refusal = match &channel {
             None if read.channel.is_some() => Some(result::BAD_CHANNEL),
-            Some(channel) if !self.may_publish(channel) => Some(result::UNAUTHORIZED),
+            Some(channel) if !is_allowed.unwrap_or_else(|| self.may_publish(channel)) => {
+                Some(result::UNAUTHORIZED)
+            }
             _ if kind == ContentKind::Event && subscriptions.is_empty() => {
                 Some(result::NO_SUBSCRIBER)
             }
@@ -326,6 +342,20 @@ impl Link {
             again,
         }));
         Ok(())
+    }
+
+    /// Judges a channel, if it is not the one that was judged last.
+    fn heed_channel(&mut self, name: &[u8], as_of: u64) {
+        let version = self.subscriptions.version();
+        if self.inbound.last.is(name, version, as_of) {
+            return;
+        }
+        let judged = ChannelName::decode(name).ok().map(|channel| Judged {
+            is_allowed: self.may_publish(&channel),
+            subscriptions: self.subscriptions.hearing(&channel, as_of).into(),
+            channel,
+        });
+        self.inbound.last.set(version, as_of, judged);
     }
 
     /// Whether the peer, as it was proven, may publish there.

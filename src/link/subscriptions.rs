@@ -28,6 +28,8 @@ pub(super) struct Subscriptions {
     /// Counts the peer's answers.
     clock: u64,
     theirs: Router,
+    /// Counts what changed of either side.
+    version: u64,
 }
 
 /// The one subscriber of the router.
@@ -36,7 +38,12 @@ const PEER: Owner = Owner(0);
 impl Subscriptions {
     pub(super) fn new() -> Self {
         let theirs = Router::new(RouterLimits::default());
-        Self { mine: BTreeMap::new(), last: 0, clock: 0, theirs }
+        Self { mine: BTreeMap::new(), last: 0, clock: 0, theirs, version: 0 }
+    }
+
+    /// Changes with whatever changes who hears what.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Listens to a pattern. Numbers are never used again.
@@ -45,6 +52,7 @@ impl Subscriptions {
             return Err(SubscribeError::TooMany(SUBSCRIPTIONS));
         }
         self.last = self.last.wrapping_add(1);
+        self.version += 1;
         let mine = Mine { pattern, window, offered: Amount::default(), active: None };
         self.mine.insert(self.last, mine);
         Ok(self.last)
@@ -52,11 +60,13 @@ impl Subscriptions {
 
     /// Listens no more. Returns whether it did.
     pub(super) fn remove(&mut self, id: u32) -> bool {
+        self.version += 1;
         self.mine.remove(&id).is_some()
     }
 
     /// A session begins: the peer is to be told of each, with the credit that `grant` gives it.
     pub(super) fn begin(&mut self, mut grant: impl FnMut(u32, Amount) -> Amount) -> Vec<u32> {
+        self.version += 1;
         for (id, mine) in &mut self.mine {
             mine.active = None;
             mine.offered = grant(*id, mine.window);
@@ -81,6 +91,7 @@ impl Subscriptions {
     pub(super) fn answered(&mut self, id: u32, code: ChannelCode) -> bool {
         let Some(mine) = self.mine.get_mut(&id) else { return false };
         self.clock += 1;
+        self.version += 1;
         mine.active = code.is_done().then_some(self.clock);
         true
     }
@@ -119,6 +130,7 @@ impl Subscriptions {
         if let Err(error) = policy.may_subscribe(party, &pattern) {
             return ChannelCode::from(&error);
         }
+        self.version += 1;
         match self.theirs.subscribe(SubId { owner: PEER, number: id }, pattern) {
             Ok(()) => ChannelCode::Done,
             Err(error) => ChannelCode::from(&error),
@@ -126,6 +138,7 @@ impl Subscriptions {
     }
 
     pub(super) fn peer_unsubscribes(&mut self, id: u32) {
+        self.version += 1;
         self.theirs.unsubscribe(SubId { owner: PEER, number: id });
     }
 
@@ -142,6 +155,7 @@ impl Subscriptions {
 
     /// The session is gone, and the peer's subscriptions with it.
     pub(super) fn detach(&mut self) {
+        self.version += 1;
         self.theirs.remove_owner(PEER);
         self.mine.values_mut().for_each(|mine| mine.active = None);
     }

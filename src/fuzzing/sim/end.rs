@@ -214,7 +214,7 @@ impl End {
     }
 
     pub(super) fn taken(&mut self, delivery: &Delivery) {
-        for subscription in &delivery.subscriptions {
+        for subscription in delivery.subscriptions.iter() {
             self.link.taken(delivery.id, *subscription);
         }
     }

@@ -74,7 +74,7 @@ impl World {
         assert_eq!(message.bytes, delivery.payload.len(), "{id} lost or won bytes");
         assert_eq!(message.is_numbered, delivery.key.is_some(), "{id} changed its kind");
         let it = &mut self.ends[end];
-        for subscription in &delivery.subscriptions {
+        for subscription in delivery.subscriptions.iter() {
             let pattern = it.patterns.get(subscription);
             let wanted = pattern.is_some_and(|pattern| pattern.matches(&delivery.channel));
             assert!(wanted, "{id} comes to a subscription that did not ask for it");

@@ -245,7 +245,7 @@ fn a_message_that_nobody_takes_holds_back_its_subscription_and_no_other() {
         deliveries.iter().filter(|one| one.payload.starts_with(topic.as_bytes())).count()
     };
     assert_eq!((of("threats"), of("logs")), (1, 6));
-    let first = deliveries.iter().find(|one| one.subscriptions == [slow]).unwrap();
+    let first = deliveries.iter().find(|one| *one.subscriptions == [slow]).unwrap();
     two.links[1].taken(first.id, slow);
     two.settle();
     assert_eq!(two.handle_all(1), ["threats 1"]);
@@ -266,7 +266,7 @@ fn a_message_under_way_does_not_count_for_a_subscription_that_came_later() {
         .events(1)
         .into_iter()
         .filter_map(|event| match event {
-            Event::Message(delivery) => Some(delivery.subscriptions),
+            Event::Message(delivery) => Some(delivery.subscriptions.to_vec()),
             _ => None,
         })
         .collect();

@@ -482,7 +482,7 @@ impl<'a> World<'a> {
                 assert!(before < Some(number), "{id} overtakes");
                 // Else it is taken when it is handled.
                 if self.dice.side() == 0 {
-                    for subscription in &delivery.subscriptions {
+                    for subscription in delivery.subscriptions.iter() {
                         self.sides[side].link.taken(delivery.id, *subscription);
                     }
                 }

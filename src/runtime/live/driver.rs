@@ -112,6 +112,7 @@ impl<R: Road> Driver<R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.shared.bell.hear();
+            self.shared.turns();
             self.poll_road(cx);
             let reading = self.read(cx);
             self.keep_up(cx);

@@ -148,7 +148,7 @@ impl Link {
 
     /// Publishes a message to the peer on a topic of this side.
     pub fn publish(&self, topic: impl AsRef<str>, payload: impl IntoPayload) -> Publish {
-        Publish::new(Arc::clone(&self.shared), self.mine(topic.as_ref()), written(payload))
+        Publish::new(Arc::clone(&self.shared), self.shared.mine(topic.as_ref()), written(payload))
     }
 
     /// Listens to what the peer publishes about `topic`, in which `*` may stand for one token, and `>`, last,
@@ -163,13 +163,17 @@ impl Link {
 
     /// Asks the peer, whose handler for the topic answers.
     pub fn request(&self, topic: impl AsRef<str>, payload: impl IntoPayload) -> Request {
-        Request::new(Arc::clone(&self.shared), self.mine(topic.as_ref()), written(payload))
+        Request::new(Arc::clone(&self.shared), self.shared.mine(topic.as_ref()), written(payload))
     }
 
     /// Commands the peer: durably, once, and with a status that can be followed. It waits for a peer that is
     /// offline.
     pub fn command(&self, topic: impl AsRef<str>, payload: impl IntoPayload) -> CommandBuilder {
-        CommandBuilder::new(Arc::clone(&self.shared), self.mine(topic.as_ref()), written(payload))
+        CommandBuilder::new(
+            Arc::clone(&self.shared),
+            self.shared.mine(topic.as_ref()),
+            written(payload),
+        )
     }
 
     /// A command that was issued before, even by an earlier process if the link has a store.
@@ -242,7 +246,7 @@ impl Link {
     }
 
     async fn manage(&self, change: ChannelChange, topic: &str) -> Result<(), Error> {
-        let name = self.mine(topic)?;
+        let name = self.shared.mine(topic)?;
         let (told, answer) = oneshot::channel();
         self.shared.with(|core| {
             if core.link.is_attached() {
@@ -305,13 +309,6 @@ impl Link {
                 format!("{left} messages had not arrived when the link closed"),
             )),
         }
-    }
-
-    fn mine(&self, topic: &str) -> Result<ChannelName, Error> {
-        Ok(match self.shared.sides.role {
-            Role::Agent => ChannelName::agent(self.agent_id(), topic)?,
-            Role::Backend => ChannelName::backend(self.agent_id(), topic)?,
-        })
     }
 
     fn theirs(&self, topic: &str) -> Result<Pattern, Error> {

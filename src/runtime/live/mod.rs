@@ -27,7 +27,7 @@ pub use self::body::{Body, FromPayload, IntoPayload};
 pub use self::command::{Command, CommandBuilder};
 pub use self::link::{DeadLetter, Link};
 pub use self::news::{Level, LinkEvent, LinkState, Recovery};
-pub use self::publish::{Publish, Receipt};
+pub use self::publish::{Publish, Publishing, Receipt};
 pub use self::request::{Request, Responses};
 pub use self::serve::{Context, Handler, IntoAnswer};
 pub use self::settings::{LinkOptions, Overflow};

@@ -3,10 +3,12 @@
 use std::future::IntoFuture;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::task::coop::consume_budget;
 
 use super::news::Level;
 use super::shared::{Confirm, Shared, closed};
@@ -137,33 +139,42 @@ impl Publish {
     /// As awaiting it, and [`ErrorKind::Full`] if there is no room.
     pub fn try_now(self) -> Result<Receipt, Error> {
         let message = self.message?;
-        let taken = self.link.lock().link.publish(self.link.now(), message);
+        let taken = self.link.lock().link.publish(self.link.now(), &message);
         self.link.bell.ring();
         let id = taken.map_err(refused)?;
         Ok(Receipt { message: id.0, level: Level::Queued })
     }
 
-    async fn run(self) -> Result<Receipt, Error> {
-        let (link, message) = (self.link, self.message?);
+    /// Hands the message to the link once. `None`: there is no room, and it waits for some.
+    fn begin(&mut self) -> Result<Option<Taken>, Error> {
+        let message = match &mut self.message {
+            Ok(message) => message,
+            Err(refused) => return Err(std::mem::replace(refused, closed())),
+        };
         let is_numbered = message.reliability == Reliability::AtLeastOnce;
         if self.confirm > Level::Queued && !is_numbered {
             return Err(Error::with(ErrorKind::Config, "best effort is not confirmed"));
         }
-        if self.confirm == Level::Stored && !link.is_durable {
+        if self.confirm == Level::Stored && !self.link.is_durable {
             return Err(Error::with(ErrorKind::Config, "the link has no store"));
         }
-        let (id, confirmed) = match take(&link, &message, self.confirm)? {
-            Some(taken) => taken,
-            None if !self.waits => return Err(Error::new(ErrorKind::Full)),
-            None => wait(&link, &message, self.confirm).await?,
-        };
-        let Some(confirmed) = confirmed else {
-            return Ok(Receipt { message: id.0, level: Level::Queued });
-        };
-        match confirmed.await {
-            Ok(Ok(level)) => Ok(Receipt { message: id.0, level }),
-            Ok(Err(why)) => Err(Error::new(ErrorKind::Undelivered(why))),
-            Err(_) => Err(closed()),
+        match take(&self.link, message, self.confirm)? {
+            None if !self.waits => Err(Error::new(ErrorKind::Full)),
+            taken => Ok(taken),
+        }
+    }
+
+    /// Waits for room.
+    async fn wait(mut self) -> Result<Taken, Error> {
+        let link = Arc::clone(&self.link);
+        loop {
+            let mut room = pin!(link.room.notified());
+            // Before asking again, so that no word is missed between the two.
+            room.as_mut().enable();
+            if let Some(taken) = self.begin()? {
+                return Ok(taken);
+            }
+            room.await;
         }
     }
 }
@@ -178,7 +189,7 @@ fn take(
     confirm: Level,
 ) -> Result<Option<Taken>, Error> {
     let mut core = link.lock();
-    let id = match core.link.publish(link.now(), message.clone()) {
+    let id = match core.link.publish(link.now_for(message.ttl), message) {
         Ok(id) => id,
         Err(PublishError::Full) if link.options.waits(message) => {
             core.is_starved = true;
@@ -197,18 +208,6 @@ fn take(
     Ok(Some((id, confirmed)))
 }
 
-async fn wait(link: &Arc<Shared>, message: &link::Publish, confirm: Level) -> Result<Taken, Error> {
-    loop {
-        let mut room = pin!(link.room.notified());
-        // Before asking again, so that no word is missed between the two.
-        room.as_mut().enable();
-        if let Some(taken) = take(link, message, confirm)? {
-            return Ok(taken);
-        }
-        room.await;
-    }
-}
-
 fn refused(error: PublishError) -> Error {
     match error {
         PublishError::Closed => closed(),
@@ -222,7 +221,7 @@ fn refused(error: PublishError) -> Error {
 
 impl IntoFuture for Publish {
     type Output = Result<Receipt, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = Publishing;
 
     /// Publishes, and waits for the level asked for; for room too, where the overflow policy of the class
     /// says so.
@@ -238,7 +237,60 @@ impl IntoFuture for Publish {
     ///
     /// Dropped before it is ready, the message was taken or was not; one that was is still sent.
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Publishing(Stage::Fresh(self))
+    }
+}
+
+/// What awaiting a [`Publish`] waits for.
+#[must_use = "nothing is published before it is awaited"]
+pub struct Publishing(Stage);
+
+enum Stage {
+    Fresh(Publish),
+    Waiting(Pin<Box<dyn Future<Output = Result<Taken, Error>> + Send>>),
+    Confirming(MessageId, oneshot::Receiver<Told>),
+    Over,
+}
+
+impl Future for Publishing {
+    type Output = Result<Receipt, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let taken = match &mut self.0 {
+                Stage::Fresh(publish) => {
+                    // Who publishes in a loop gives others of its thread their turn.
+                    ready!(pin!(consume_budget()).poll(cx));
+                    publish.begin().transpose()
+                }
+                Stage::Waiting(waiting) => Some(ready!(waiting.as_mut().poll(cx))),
+                Stage::Confirming(id, confirmed) => {
+                    let (message, told) = (id.0, ready!(Pin::new(confirmed).poll(cx)));
+                    self.0 = Stage::Over;
+                    return Poll::Ready(match told {
+                        Ok(Ok(level)) => Ok(Receipt { message, level }),
+                        Ok(Err(why)) => Err(Error::new(ErrorKind::Undelivered(why))),
+                        Err(_) => Err(closed()),
+                    });
+                }
+                Stage::Over => unreachable!("polled after it was ready"),
+            };
+            self.0 = match (taken, std::mem::replace(&mut self.0, Stage::Over)) {
+                (None, Stage::Fresh(publish)) => Stage::Waiting(Box::pin(publish.wait())),
+                (Some(Ok((id, Some(confirmed)))), _) => Stage::Confirming(id, confirmed),
+                (Some(Ok((id, None))), _) => {
+                    return Poll::Ready(Ok(Receipt { message: id.0, level: Level::Queued }));
+                }
+                (Some(Err(error)), _) => return Poll::Ready(Err(error)),
+                (None, _) => unreachable!("only what is fresh finds no room"),
+            };
+        }
+    }
+}
+
+impl std::fmt::Debug for Publishing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Publishing(..)")
     }
 }
 

@@ -152,6 +152,8 @@ impl LinkOptions {
             overflow,
             message_bytes: self.message_bytes,
             on_crash: self.on_crash,
+            // Nobody waits for it.
+            tells_sent: false,
             ..Config::new(who)
         }
     }

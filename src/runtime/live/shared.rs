@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::entropy::random;
 use crate::runtime::keep::{Keeper, LinkKeep};
 use crate::session::{CloseCode, Peer};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 
 /// Whose link it is, and with which agent.
 #[derive(Clone, Debug)]
@@ -55,6 +56,10 @@ pub(crate) struct Shared {
     returns: Mutex<Vec<Return>>,
     /// Wakes those for whose messages there was no room.
     pub(super) room: Notify,
+    /// When the driver had its last turn.
+    turn: AtomicU64,
+    /// The topic that was spoken of last, with its channel.
+    last_topic: Mutex<Option<(Box<str>, ChannelName)>>,
     /// Made when somebody listens for the first time: it holds room for all that may wait.
     news: OnceLock<broadcast::Sender<LinkEvent>>,
     state: watch::Sender<LinkState>,
@@ -171,6 +176,8 @@ impl Shared {
             bell: Bell::default(),
             returns: Mutex::default(),
             room: Notify::new(),
+            turn: AtomicU64::new(clock.instant().as_nanos()),
+            last_topic: Mutex::default(),
             news: OnceLock::new(),
             state: watch::Sender::new(LinkState::Detached),
             over: watch::Sender::new(false),
@@ -186,6 +193,40 @@ impl Shared {
 
     pub(super) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// Now, for a message: exactly if it has a time to live, else as of the driver's last turn.
+    pub(super) fn now_for(&self, ttl: Option<Duration>) -> Now {
+        match ttl {
+            Some(_) => self.now(),
+            None => {
+                let turn = Instant::from_nanos(self.turn.load(Ordering::Relaxed));
+                Now { instant: turn, unix: Default::default() }
+            }
+        }
+    }
+
+    /// The driver begins a turn.
+    pub(super) fn turns(&self) -> Now {
+        let now = self.now();
+        self.turn.store(now.instant.as_nanos(), Ordering::Relaxed);
+        now
+    }
+
+    /// The channel of a topic of this side. Most are asked for again and again.
+    pub(super) fn mine(&self, topic: &str) -> Result<ChannelName, Error> {
+        let mut last = self.last_topic.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, name)) = &*last
+            && **known == *topic
+        {
+            return Ok(name.clone());
+        }
+        let name = match self.sides.role {
+            Role::Agent => ChannelName::agent(&self.sides.agent, topic)?,
+            Role::Backend => ChannelName::backend(&self.sides.agent, topic)?,
+        };
+        *last = Some((topic.into(), name.clone()));
+        Ok(name)
     }
 
     /// The machine. Whoever changes what the driver acts on rings the bell afterwards.

@@ -112,7 +112,7 @@ pub(super) struct Parcel {
     /// The subscription whose credit it holds until it is taken.
     subscription: Option<u32>,
     /// Those of this side that have it and gave no word.
-    holders: Arc<AtomicUsize>,
+    holders: Option<Arc<AtomicUsize>>,
 }
 
 impl Message {
@@ -127,11 +127,11 @@ impl Message {
             id, subscriptions, channel, class, headers, payload, key, again, ..
         } = delivery;
         let key = key.map(|key| key.to_bytes());
-        let holders = Arc::new(AtomicUsize::new(subscriptions.len()));
+        let holders = key.map(|_| Arc::new(AtomicUsize::new(subscriptions.len())));
         let subscription = None;
         let parcel =
             Parcel { channel, class, headers, payload, key, again, id, subscription, holders };
-        for subscription in subscriptions {
+        for subscription in subscriptions.iter().copied() {
             let parcel = Parcel { subscription: Some(subscription), ..parcel.clone() };
             match listeners.get(&subscription) {
                 Some(listener) => {
@@ -230,7 +230,8 @@ impl Message {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
-        let is_last = self.parcel.holders.fetch_sub(1, Ordering::AcqRel) == 1;
+        let holders = self.parcel.holders.as_ref();
+        let is_last = holders.is_some_and(|left| left.fetch_sub(1, Ordering::AcqRel) == 1);
         if is_last || matches!(word, Return::Refused(..)) {
             self.link.give(word);
         }
