@@ -148,7 +148,7 @@ fn the_border_is_that_of_the_vectors() {
     }
 }
 
-/// proto-spec: payloads of calls, in both directions.
+/// proto-spec: payloads of calls, in both directions.
 #[test]
 fn payloads_of_calls_are_those_of_the_vectors() {
     for case in cases(CALLS, "payloads") {
