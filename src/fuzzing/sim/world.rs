@@ -64,8 +64,6 @@ pub(super) struct Dialer {
     /// The connection that `chain` comes from.
     pub(super) chain_of: u64,
     pub(super) is_dialling: bool,
-    /// Another handshake of its own was first.
-    pub(super) is_superseded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
