@@ -15,6 +15,7 @@
 //! its watermark passes it.
 
 mod changes;
+mod leaving;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 pub(crate) use self::changes::Change;
 use self::changes::Changes;
+use self::leaving::{Leaving, Word};
 use super::dead::{DeadLetter, DeadLetters};
 pub(crate) use super::line::Doubt;
 use super::line::{Entry, Line, Reach, State};
@@ -54,6 +56,7 @@ pub(crate) struct Outbox<T> {
     attached: bool,
     ready: VecDeque<(Class, u64)>,
     unstored: VecDeque<(Ticket, Class, u64)>,
+    leaving: Leaving,
     changes: Changes<T>,
     /// The last batch taken, and the last one stored.
     taken: Ticket,
@@ -178,6 +181,7 @@ impl<T: Clone> Outbox<T> {
             attached: false,
             ready: VecDeque::new(),
             unstored: VecDeque::new(),
+            leaving: Leaving::default(),
             changes: Changes::new(),
             taken: Ticket::default(),
             stored: Ticket::default(),
@@ -318,6 +322,12 @@ impl<T: Clone> Outbox<T> {
                 self.ready.push_back((class, number));
             }
         }
+        for (class, number, word) in self.leaving.stored(self.stored) {
+            match word {
+                Word::Void => self.lines.get_mut(class).void(number),
+                Word::Learnt => self.lines.get_mut(class).learn(number),
+            }
+        }
     }
 
     /// The next message that may be queued for sending. In a class they come in the order of their
@@ -426,6 +436,9 @@ impl<T: Clone> Outbox<T> {
     ) -> Result<(), Lie> {
         if let Some(entry) = self.lines.get_mut(class).settle_one(number)? {
             self.settled(class, number, entry, Fate::Refused(verdict));
+        }
+        if !self.leaving.learn(class, number) {
+            self.lines.get_mut(class).learn(number);
         }
         Ok(())
     }
@@ -590,6 +603,7 @@ impl<T: Clone> Outbox<T> {
         for class in Class::ALL {
             let line = self.lines.get_mut(class);
             line.begin(handled.get(class));
+            self.leaving.begin(class).for_each(|number| line.hold_back(number));
             for number in line.numbers() {
                 let Some(entry) = line.get(number) else { continue };
                 replayed += usize::from(entry.reach != Reach::Nowhere);
@@ -612,7 +626,9 @@ impl<T: Clone> Outbox<T> {
     fn take(&mut self, class: Class, number: u64) -> Option<Entry<T>> {
         let line = self.lines.get_mut(class);
         let entry = line.take(number)?;
-        line.void(number);
+        if self.durability == Durability::Memory {
+            line.void(number);
+        }
         line.trim();
         Some(entry)
     }
@@ -626,8 +642,12 @@ impl<T: Clone> Outbox<T> {
         self.messages -= 1;
         self.bytes -= bytes;
         if self.durability == Durability::Durable {
-            let merged = self.changes.delete(class, number);
-            self.unstored.retain(|(_, of, number)| *of != class || Some(*number) != merged);
+            self.leaving.add(class, number, self.next_ticket());
+            if let Some(merged) = self.changes.delete(class, number) {
+                self.unstored.retain(|(_, of, number)| (*of, *number) != (class, merged));
+                self.leaving.remove(class, merged);
+                self.lines.get_mut(class).void(merged);
+            }
         }
     }
 }
