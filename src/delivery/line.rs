@@ -219,6 +219,14 @@ impl<T> Line<T> {
         self.top = self.top.max(number);
     }
 
+    /// A part of a message was sent: the peer may come to have the whole of it.
+    pub(super) fn begun(&mut self, number: u64) {
+        self.raise(number);
+        if let Some(entry) = self.get_mut(number) {
+            entry.reach = Reach::Peer;
+        }
+    }
+
     /// A message was sent; its acknowledgement is due then.
     pub(super) fn sent(&mut self, number: u64, at: Instant, seed: u64) {
         self.raise(number);

@@ -391,6 +391,11 @@ impl<T: Clone> Outbox<T> {
         })
     }
 
+    /// The first piece of a message was sealed, which is finished from here on while the session lasts.
+    pub(crate) fn begun(&mut self, class: Class, number: u64) {
+        self.lines.get_mut(class).begun(number);
+    }
+
     /// The last piece of a message was sealed.
     pub(crate) fn sent(&mut self, now: Instant, class: Class, number: u64) {
         self.lines.get_mut(class).sent(number, now, self.seed);

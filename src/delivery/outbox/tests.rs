@@ -334,6 +334,17 @@ fn an_expired_message_is_not_sent_and_its_number_is_void() {
     assert_eq!(outbox.load(), (0, 0));
 }
 
+/// What is begun is finished, so the peer may handle it.
+#[test]
+fn a_message_that_expires_behind_its_first_piece_was_perhaps_seen() {
+    let mut outbox = attached();
+    outbox.insert(CLASS, Fresh { expires: Some(at(5)), ..fresh(1) }).unwrap();
+    outbox.begun(CLASS, 1);
+    outbox.handle_timeout(at(5), at(5));
+    assert_eq!(events(&mut outbox), [Event::Settled(1, Fate::Expired(Seen::Perhaps))]);
+    assert_eq!(outbox.on_result(CLASS, 1, REFUSED), Ok(()));
+}
+
 #[test]
 fn what_the_peer_holds_does_not_expire_here_while_the_session_lasts() {
     let mut outbox = attached();
