@@ -59,6 +59,8 @@ impl World {
                 }
                 AnswerEvent::Stop { .. } | AnswerEvent::Room { .. } => {}
             },
+            Event::Command(event) => self.hear_command(end, event),
+            Event::Run { channel, event } => self.hear_run(end, channel, event),
             other => note!(self, "end {end} {other:?}"),
         }
     }
