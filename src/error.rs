@@ -4,6 +4,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::call::{ErrorCode as FailureCode, Failure, Retry};
+use crate::channel::{BadChannel, Unauthorized};
+#[cfg(feature = "runtime")]
+use crate::delivery::outbox::Seen;
+#[cfg(feature = "runtime")]
+use crate::delivery::word::Verdict;
+#[cfg(feature = "runtime")]
+use crate::link::{Fate as MessageFate, result};
 use crate::session::{CloseCode, ConfigError, Fate, HandshakeError, OpenError, Order, SealError};
 #[cfg(feature = "runtime")]
 use crate::transport::TransportError;
@@ -41,6 +49,18 @@ pub enum ErrorKind {
     Tampered,
     /// The transport ended without a word from the peer. The session may be resumed.
     Detached,
+    /// A text is no channel, topic or pattern; the source says where.
+    Channel,
+    /// This side may not do that on the channel; the source names it.
+    Unauthorized,
+    /// As much waits already as may wait. Nothing was taken.
+    Full,
+    /// A payload could not be written or read as what it should be; the source says why.
+    Body,
+    /// A message did not arrive, or may not have.
+    Undelivered(Undelivered),
+    /// A request or a command ended without a result; the source has the other side's words.
+    Call(FailureCode),
     /// The session is over: the code says why, the span when to come back if at all.
     Closed {
         /// Why.
@@ -48,6 +68,74 @@ pub enum ErrorKind {
         /// Earliest moment to come back.
         retry_after: Duration,
     },
+}
+
+/// Why a message did not arrive, or may not have.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undelivered {
+    /// The peer does not listen on the channel. It was not handled.
+    #[error("nobody at the peer listens on the channel")]
+    NoSubscriber,
+    /// The peer does not allow it: a rule of its policy, or a channel that is disabled.
+    #[error("the peer refused it with code {code}")]
+    Refused {
+        /// Why, by the codes of proto-spec 9.5.
+        code: u16,
+    },
+    /// The peer's application refused it.
+    #[error("the peer's application refused it with {detail}")]
+    Rejected {
+        /// The application's number.
+        detail: u32,
+    },
+    /// Its time to live was over before it was known to be handled.
+    #[error("its time to live was over")]
+    Expired {
+        /// Whether it was sent before, and may have been handled.
+        sent: bool,
+    },
+    /// It was sent as often as it may be and not taken. It is a dead letter.
+    #[error("it was sent as often as it may be, and not taken")]
+    Undeliverable,
+    /// The peer lost its memory, and may have handled it.
+    #[error("the peer lost its memory and may have handled it")]
+    InDoubt,
+    /// It gave way to another, as the overflow policy of its class says.
+    #[error("it gave way to another message")]
+    Dropped,
+}
+
+impl Undelivered {
+    /// `None`: it arrived, or nothing is known.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn from_fate(fate: MessageFate) -> Option<Self> {
+        Some(match fate {
+            MessageFate::Sent | MessageFate::Handled => return None,
+            MessageFate::NoSubscriber => Self::NoSubscriber,
+            MessageFate::Refused(Verdict { code, detail }) => match code {
+                result::NO_SUBSCRIBER => Self::NoSubscriber,
+                result::REJECTED => Self::Rejected { detail },
+                code => Self::Refused { code },
+            },
+            MessageFate::Expired(seen) => Self::Expired { sent: seen != Seen::Never },
+            MessageFate::Undeliverable => Self::Undeliverable,
+            MessageFate::InDoubt => Self::InDoubt,
+            MessageFate::Dropped => Self::Dropped,
+        })
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::NoSubscriber => "no_subscriber",
+            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
+            Self::Expired { .. } => "expired",
+            Self::Undeliverable => "undeliverable",
+            Self::InDoubt => "in_doubt",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 impl Error {
@@ -74,7 +162,15 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind {
-            ErrorKind::Config | ErrorKind::TooLarge => false,
+            ErrorKind::Config
+            | ErrorKind::TooLarge
+            | ErrorKind::Channel
+            | ErrorKind::Unauthorized
+            | ErrorKind::Body => false,
+            ErrorKind::Undelivered(why) => {
+                matches!(why, Undelivered::Undeliverable | Undelivered::Dropped)
+            }
+            ErrorKind::Call(code) => code.retry() == Retry::Later,
             ErrorKind::Closed { code, .. } => code.is_retryable(),
             ErrorKind::Handshake => self.handshake().is_none_or(HandshakeError::is_retryable),
             ErrorKind::Entropy
@@ -82,6 +178,7 @@ impl Error {
             | ErrorKind::TimedOut
             | ErrorKind::Store
             | ErrorKind::Tampered
+            | ErrorKind::Full
             | ErrorKind::Detached => true,
         }
     }
@@ -104,6 +201,12 @@ impl Error {
             ErrorKind::TooLarge => "too_large",
             ErrorKind::Tampered => "tampered",
             ErrorKind::Detached => "detached",
+            ErrorKind::Channel => "channel",
+            ErrorKind::Unauthorized => "unauthorized",
+            ErrorKind::Full => "full",
+            ErrorKind::Body => "body",
+            ErrorKind::Undelivered(why) => why.code(),
+            ErrorKind::Call(code) => code.name(),
             ErrorKind::Closed { .. } => "closed",
         }
     }
@@ -121,6 +224,14 @@ impl fmt::Display for Error {
             ErrorKind::TooLarge => "payload does not fit a record",
             ErrorKind::Tampered => "a record was tampered with; transport dropped",
             ErrorKind::Detached => "transport ended without a word from the peer",
+            ErrorKind::Channel => "no channel, topic or pattern",
+            ErrorKind::Unauthorized => "not allowed",
+            ErrorKind::Full => "as much waits as may wait",
+            ErrorKind::Body => "payload could not be written or read",
+            ErrorKind::Undelivered(why) => return write!(f, "message did not arrive: {why}"),
+            ErrorKind::Call(code) => {
+                return write!(f, "call failed: {code}");
+            }
             ErrorKind::Closed { .. } => "session is closed",
         };
         f.write_str(what)?;
@@ -182,6 +293,36 @@ impl From<OpenError> for Error {
     }
 }
 
+impl From<crate::body::BodyError> for Error {
+    fn from(error: crate::body::BodyError) -> Self {
+        Self::with(ErrorKind::Body, error)
+    }
+}
+
+impl From<crate::body::HeaderError> for Error {
+    fn from(error: crate::body::HeaderError) -> Self {
+        Self::with(ErrorKind::Body, error)
+    }
+}
+
+impl From<BadChannel> for Error {
+    fn from(error: BadChannel) -> Self {
+        Self::with(ErrorKind::Channel, error)
+    }
+}
+
+impl From<Unauthorized> for Error {
+    fn from(error: Unauthorized) -> Self {
+        Self::with(ErrorKind::Unauthorized, error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::with(ErrorKind::Call(failure.code), failure)
+    }
+}
+
 #[cfg(feature = "runtime")]
 impl From<TransportError> for Error {
     fn from(error: TransportError) -> Self {
@@ -209,7 +350,7 @@ mod tests {
     const NORMAL: ErrorKind =
         ErrorKind::Closed { code: CloseCode::Normal, retry_after: Duration::ZERO };
     /// Every kind with its code, written out: they stay as they are.
-    const KINDS: [(ErrorKind, &str); 10] = [
+    const KINDS: [(ErrorKind, &str); 16] = [
         (ErrorKind::Config, "config"),
         (ErrorKind::Entropy, "entropy"),
         (ErrorKind::Transport, "transport"),
@@ -220,6 +361,12 @@ mod tests {
         (ErrorKind::Tampered, "tampered"),
         (ErrorKind::Detached, "detached"),
         (NORMAL, "closed"),
+        (ErrorKind::Channel, "channel"),
+        (ErrorKind::Unauthorized, "unauthorized"),
+        (ErrorKind::Full, "full"),
+        (ErrorKind::Body, "body"),
+        (ErrorKind::Undelivered(Undelivered::NoSubscriber), "no_subscriber"),
+        (ErrorKind::Call(FailureCode::NoHandler), "no_handler"),
     ];
 
     #[test]
@@ -235,7 +382,17 @@ mod tests {
     #[test]
     fn what_needs_a_change_is_not_retryable() {
         for (kind, code) in KINDS {
-            let expected = !["config", "too_large", "closed"].contains(&code);
+            let final_ones = [
+                "config",
+                "too_large",
+                "closed",
+                "channel",
+                "unauthorized",
+                "body",
+                "no_subscriber",
+                "no_handler",
+            ];
+            let expected = !final_ones.contains(&code);
             assert_eq!(Error::new(kind).is_retryable(), expected, "{code}");
         }
         assert!(Error::closed(CloseCode::Busy).is_retryable());
@@ -265,6 +422,12 @@ mod tests {
             ErrorKind::Tampered => 7,
             ErrorKind::Detached => 8,
             ErrorKind::Closed { .. } => 9,
+            ErrorKind::Channel => 10,
+            ErrorKind::Unauthorized => 11,
+            ErrorKind::Full => 12,
+            ErrorKind::Body => 13,
+            ErrorKind::Undelivered(_) => 14,
+            ErrorKind::Call(_) => 15,
         }
     }
 }

@@ -39,20 +39,17 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "runtime")]
+mod agent;
+#[cfg(feature = "runtime")]
+mod backend;
 pub mod body;
-#[cfg_attr(not(test), expect(dead_code, reason = "the floors above will ask for counts"))]
-#[expect(unused_imports, reason = "the floors above will name what they store and tell")]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
 mod call;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "lists of channels belong to the floors above")
-)]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
 mod channel;
 mod crypto;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the floors above will ask for sums and dead letters")
-)]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
 mod delivery;
 mod error;
 #[cfg(feature = "__fuzz")]
@@ -61,7 +58,7 @@ pub mod fuzzing;
 pub mod header;
 mod ids;
 pub mod limits;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the runtime will drive it"))]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
 mod link;
 mod priority;
 #[cfg(feature = "runtime")]
@@ -73,6 +70,13 @@ mod time;
 pub mod transport;
 mod wire;
 
+#[cfg(feature = "runtime")]
+pub use crate::agent::{Agent, AgentBuilder, Reconnect};
+#[cfg(feature = "runtime")]
+pub use crate::backend::{AgentInfo, Backend, BackendBuilder, Broadcast, Outcomes, Presence};
+pub use crate::call::{
+    CommandId, ErrorCode as FailureCode, Failure, Progress, Retry, Status as CommandStatus,
+};
 pub use crate::channel::{
     Act, BadChannel, ChannelError, ChannelName, ChannelState, ChannelStats, Pattern, Policy,
     Reason, Rule, SubscribeError, Unauthorized, topics,
@@ -83,9 +87,15 @@ pub use crate::crypto::{
     ExportError, Fingerprint, Identity, InvalidFingerprint, KeyError, KeyFileError, PemError,
     PublicKey, Seed, Suite,
 };
-pub use crate::error::{Error, ErrorKind};
+pub use crate::error::{Error, ErrorKind, Undelivered};
 pub use crate::ids::{Generation, InvalidName, LinkId, PeerId, Realm, Role, SessionId};
 pub use crate::priority::Class;
+#[cfg(feature = "runtime")]
+pub use crate::runtime::live::{
+    Body, Command, CommandBuilder, Context, DeadLetter, FromPayload, Handler, IntoAnswer,
+    IntoPayload, Level, Link, LinkEvent, LinkOptions, LinkState, Message, Overflow, Publish,
+    Receipt, Recovery, Request, Responses, Subscribe, Subscription,
+};
 pub use crate::time::{Instant, Now, UnixTime};
 
 /// The README's program compiles.

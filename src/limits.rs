@@ -328,5 +328,37 @@ pub const NOTICES: usize = 256;
 pub const LINK_EVENTS: usize = 16 * 1024;
 /// Datagrams that wait for the application; more are dropped, as they are worth nothing if late.
 pub const LINK_DATAGRAMS: usize = 64;
+/// Events of a link that its application did not hear yet; the oldest is missed then.
+pub const LINK_NEWS: usize = 64;
+/// Records that a driver reads before other tasks of its thread have their turn.
+pub const RECORDS_AT_ONCE: usize = 16;
+/// Bytes of messages that a subscriber dropped without a word, kept for the next one.
+pub const UNCLAIMED_BYTES: usize = 4 * 1024 * 1024;
+/// How long a link that is closed waits for its peer to be done with what was sent.
+pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+// agent
+/// Longest wait before a link that lost a session that lived dials again.
+pub const RECONNECT_FIRST: Duration = Duration::from_secs(5);
+/// Longest wait after the first failure in a row; doubled after each further one.
+pub const RECONNECT_BASE: Duration = Duration::from_secs(1);
+/// What it grows to.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(60);
+/// Life of a session after which failures before it count no more.
+pub const RECONNECT_STABLE: Duration = Duration::from_secs(60);
+/// Wait of a link that was replaced: two processes with one identity shall not take turns.
+pub const RECONNECT_REPLACED: Duration = Duration::from_secs(60);
+
+// backend
+/// Agents whose links a backend keeps, here or not.
+pub const AGENTS: usize = 10_000;
+/// Comings and goings of agents that a listener did not hear yet; the oldest is missed then.
+pub const PRESENCE: usize = 1_024;
+/// When a backend that drains asks its agents to come back at the earliest: a restart takes as long.
+pub const GO_AWAY_TIME: Duration = Duration::from_secs(1);
+/// Span over which they spread from then: 10 000 agents are 1 000 handshakes a second.
+pub const GO_AWAY_SPREAD: Duration = Duration::from_secs(10);
+
+// link
 /// Names that a peer may give aliases in one session; under 100 KiB.
 pub const ALIASES: usize = 256;

@@ -837,7 +837,8 @@ def read_link_frame(data):
         need(int(out["first"], 16) <= int(out["last"], 16))
     elif kind == 0x10:
         epochs = {field: r.take(16).hex() for field in ("outbox", "inbox", "known")}
-        name, out = "RESUME", epochs | {"handled": [r.numbers() for _ in CLASSES]}
+        limit = {"message_bytes": r.int(4)}
+        name, out = "RESUME", epochs | limit | {"handled": [r.numbers() for _ in CLASSES]}
     elif kind == 0x20:
         out = {"subscription": r.int(4), "messages": r.u64(), "bytes": r.u64(), "pattern": text(r.lv8())}
         name = "SUBSCRIBE"
@@ -895,7 +896,8 @@ def write_link_frame(name, f):
         return frame(0x0C, flags, unhex(f["first"]) + unhex(f["last"]))
     if name == "RESUME":
         epochs = unhex(f["outbox"] + f["inbox"] + f["known"])
-        return frame(0x10, 0, epochs + b"".join(map(written_numbers, f["handled"])))
+        limit = u32(f["message_bytes"])
+        return frame(0x10, 0, epochs + limit + b"".join(map(written_numbers, f["handled"])))
     if name == "SUBSCRIBE":
         return frame(0x20, 0, u32(f["subscription"]) + amount() + lv8_of("pattern"))
     if name == "UNSUBSCRIBE":
@@ -1108,6 +1110,7 @@ FAILURES = {
     7: "only what may be done twice",
     8: "no",
     9: "only what may be done twice",
+    10: "no",
     0x8000: "no",
 }
 STATUSES = ["queued", "sent", "delivered", "running", "succeeded", "failed", "expired", "cancelled", "unknown"]

@@ -85,6 +85,9 @@ pub(crate) enum AnswerError {
     /// The caller wants one answer.
     #[error("caller wants no stream")]
     NotAStream,
+    /// The caller takes no item so large.
+    #[error("item is larger than the caller takes")]
+    TooLarge,
     /// The caller can take no item now; [`AnswerEvent::Room`] follows.
     #[error("caller can take no item now")]
     NoRoom,

@@ -10,7 +10,8 @@ use crate::wire::{Malformed, Reader, put_lv16};
 /// A terminal answer that is no response. Its text is the other side's and belongs to the
 /// application, so it does not print.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Failure {
+pub struct Failure {
+    /// Why.
     pub code: ErrorCode,
     /// What the answering application adds, at most [`FAILURE_TEXT_BYTES`].
     pub text: String,
@@ -18,7 +19,8 @@ pub(crate) struct Failure {
 
 /// Why. The numbers never change.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum ErrorCode {
+#[non_exhaustive]
+pub enum ErrorCode {
     /// The deadline passed. The work may have been done.
     Deadline,
     /// The caller withdrew the request, and the handler stopped.
@@ -37,6 +39,8 @@ pub(crate) enum ErrorCode {
     TooLarge,
     /// The handler failed by its own fault.
     Internal,
+    /// The payload is not what the handler takes. Nothing was done.
+    BadPayload,
     /// The handler's own number.
     Application(u32),
     /// A code of a later version.
@@ -45,7 +49,7 @@ pub(crate) enum ErrorCode {
 
 /// Whether to ask again.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Retry {
+pub enum Retry {
     /// Nothing was done; the same call may succeed after a pause.
     Later,
     /// It may have been done: ask again only what may be done twice.
@@ -69,6 +73,7 @@ impl ErrorCode {
             Self::Detached => 7,
             Self::TooLarge => 8,
             Self::Internal => 9,
+            Self::BadPayload => 10,
             Self::Application(detail) => return (APPLICATION, detail),
             Self::Other(code) => code,
         };
@@ -88,13 +93,15 @@ impl ErrorCode {
             (7, 0) => Self::Detached,
             (8, 0) => Self::TooLarge,
             (9, 0) => Self::Internal,
+            (10, 0) => Self::BadPayload,
             (other, 0) => Self::Other(other),
             _ => return None,
         })
     }
 
     /// What the code says about asking again. A code of a later version is judged as in doubt.
-    pub(crate) const fn retry(self) -> Retry {
+    #[must_use]
+    pub const fn retry(self) -> Retry {
         match self {
             Self::Busy => Retry::Later,
             Self::Deadline | Self::InDoubt | Self::Detached | Self::Internal | Self::Other(_) => {
@@ -104,18 +111,22 @@ impl ErrorCode {
             | Self::NoHandler
             | Self::Refused
             | Self::TooLarge
+            | Self::BadPayload
             | Self::Application(_) => Retry::No,
         }
     }
 }
 
 impl Failure {
-    pub(crate) const fn new(code: ErrorCode) -> Self {
+    /// Without a text.
+    #[must_use]
+    pub const fn new(code: ErrorCode) -> Self {
         Self { code, text: String::new() }
     }
 
     /// With a text, cut where a character ends if it is too long.
-    pub(crate) fn with_text(code: ErrorCode, text: &str) -> Self {
+    #[must_use]
+    pub fn with_text(code: ErrorCode, text: &str) -> Self {
         let fits = |end: &usize| *end <= FAILURE_TEXT_BYTES;
         let ends = text.char_indices().map(|(at, char)| at + char.len_utf8());
         let end = ends.take_while(fits).last().unwrap_or(0);
@@ -149,6 +160,61 @@ impl Failure {
     }
 }
 
+impl ErrorCode {
+    /// Its name in `snake_case`, for logs and metrics; it never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Cancelled => "cancelled",
+            Self::NoHandler => "no_handler",
+            Self::Busy => "busy",
+            Self::Refused => "call_refused",
+            Self::InDoubt => "call_in_doubt",
+            Self::Detached => "call_detached",
+            Self::TooLarge => "call_too_large",
+            Self::Internal => "internal",
+            Self::BadPayload => "bad_payload",
+            Self::Application(_) => "application",
+            Self::Other(_) => "call_other",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deadline => "the deadline passed",
+            Self::Cancelled => "it was cancelled",
+            Self::NoHandler => "nobody answers there",
+            Self::Busy => "too many calls are open",
+            Self::Refused => "a policy forbids it",
+            Self::InDoubt => "the answering side lost its state",
+            Self::Detached => "the link was lost before an answer came",
+            Self::TooLarge => "the message does not fit",
+            Self::Internal => "the handler failed by its own fault",
+            Self::BadPayload => "the payload is not what the handler takes",
+            Self::Application(detail) => return write!(f, "the handler refused it with {detail}"),
+            Self::Other(code) => return write!(f, "code {code}"),
+        })
+    }
+}
+
+/// Names the code; the text is the other side's, and is not printed.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.code.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code)
+    }
+}
+
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Failure({:?}, {} bytes)", self.code, self.text.len())
@@ -159,7 +225,7 @@ impl fmt::Debug for Failure {
 mod tests {
     use super::*;
 
-    const NAMED: [ErrorCode; 9] = [
+    const NAMED: [ErrorCode; 10] = [
         ErrorCode::Deadline,
         ErrorCode::Cancelled,
         ErrorCode::NoHandler,
@@ -169,6 +235,7 @@ mod tests {
         ErrorCode::Detached,
         ErrorCode::TooLarge,
         ErrorCode::Internal,
+        ErrorCode::BadPayload,
     ];
 
     /// proto-spec 11-calls: the whole table.
@@ -182,7 +249,7 @@ mod tests {
             let code = ErrorCode::from_wire(number, 0).expect("no detail");
             assert_eq!(code.to_wire(), (number, 0));
             let is_other = matches!(code, ErrorCode::Other(_));
-            assert_eq!(is_other, number != 0x8000 && !(1..=9).contains(&number), "{number}");
+            assert_eq!(is_other, number != 0x8000 && !(1..=10).contains(&number), "{number}");
         }
     }
 
@@ -210,6 +277,7 @@ mod tests {
             Retry::IfRepeatable,
             Retry::No,
             Retry::IfRepeatable,
+            Retry::No,
         ];
         assert_eq!(advice, expected);
         assert_eq!(ErrorCode::Application(1).retry(), Retry::No);

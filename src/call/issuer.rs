@@ -259,6 +259,11 @@ impl Issuer {
         self.commands.get(&id).map(|command| command.row.status)
     }
 
+    /// What a command left, if it is settled.
+    pub(crate) fn effect(&self, id: CommandId) -> Option<&Effect> {
+        self.commands.get(&id).map(|command| &command.row.effect)
+    }
+
     /// Commands that are followed.
     pub(crate) fn followed(&self) -> usize {
         self.commands.len()

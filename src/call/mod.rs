@@ -29,16 +29,19 @@ pub(crate) use self::answers::{AnswerError, AnswerEvent, Answers, Caller, Stop};
 pub(crate) use self::executor::{
     Executed, ExecutedRow, Executor, ExecutorError, ExecutorEvent, OnCrash, Stage,
 };
-pub(crate) use self::failure::{ErrorCode, Failure, Retry};
+pub use self::failure::{ErrorCode, Failure, Retry};
 pub(crate) use self::issuer::{Command, IssueError, IssuedRow, Issuer, IssuerEvent};
+pub use self::payload::Progress;
 pub(crate) use self::payload::{
-    CommandBody, CommandOp, Demand, DemandMode, Item, Opening, Progress, StatusBody, StreamEnd,
+    CommandBody, CommandOp, Demand, DemandMode, Item, Opening, StatusBody, StreamEnd,
 };
 pub(crate) use self::requests::{
     Answering, Ask, AskError, OnDetach, OnPeerLost, Outcome, RequestEvent, Requests,
 };
+pub use self::say::CommandId;
 pub(crate) use self::say::{
-    Cancel, CancelReason, Change, CommandId, Correlation, Heard, Kind, Output, Reliability, Say,
-    Shape, Subject, Violation,
+    Cancel, CancelReason, Change, Correlation, Heard, Kind, Output, Reliability, Say, Shape,
+    Subject, Violation,
 };
-pub(crate) use self::status::{Effect, Status};
+pub(crate) use self::status::Effect;
+pub use self::status::Status;

@@ -123,7 +123,7 @@ impl Demand {
 
 /// How far the work is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Progress {
+pub enum Progress {
     /// Thousandths done, at most 1000.
     Permille(u32),
     /// Whatever the handler says.

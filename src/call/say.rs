@@ -10,7 +10,7 @@ use crate::priority::Class;
 use crate::wire::Malformed;
 
 /// Ties an answer to its request. Chosen by the caller, and never used twice by it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Correlation(u64);
 
 impl Correlation {
@@ -29,8 +29,8 @@ impl Correlation {
 }
 
 /// Names one command in every process that meets it. Its issuer draws it at random.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct CommandId(pub(crate) [u8; 16]);
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct CommandId(pub [u8; 16]);
 
 impl fmt::Debug for CommandId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,8 @@ use super::failure::Failure;
 
 /// Where a command stands. The numbers never change.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Status {
+#[non_exhaustive]
+pub enum Status {
     /// Waits at its issuer.
     Queued,
     /// Left its issuer.
@@ -73,7 +74,8 @@ impl Status {
     }
 
     /// Whether nothing more is waited for.
-    pub(crate) const fn is_settled(self) -> bool {
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
         !matches!(self, Self::Queued | Self::Sent | Self::Delivered | Self::Running)
     }
 

@@ -187,6 +187,11 @@ impl Registry {
         Some(ChannelStats { subscribers: router.matches(name).count(), ..entry.stats })
     }
 
+    /// What went through a channel, without those who hear it.
+    pub(crate) fn counted(&self, name: &ChannelName) -> Option<ChannelStats> {
+        self.channels.get(name).map(|entry| entry.stats)
+    }
+
     /// The channels that are listed, by name.
     pub(crate) fn channels(&self) -> impl Iterator<Item = (&ChannelName, ChannelState)> {
         self.channels.iter().map(|(name, entry)| (name, entry.state))

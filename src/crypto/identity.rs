@@ -80,7 +80,7 @@ impl Identity {
     /// The key of a store that only this identity opens. It hides nothing from whoever takes the disk
     /// with the key file on it; an application that keeps a secret elsewhere brings a key of its own.
     #[cfg(feature = "runtime")]
-    #[cfg_attr(not(test), expect(dead_code, reason = "agents and backends will open stores"))]
+    #[cfg_attr(not(feature = "runtime"), allow(dead_code, reason = "the runtime opens stores"))]
     pub(crate) fn store_key(&self) -> super::at_rest::StoreKey {
         super::at_rest::StoreKey::of_identity(&self.secret)
     }

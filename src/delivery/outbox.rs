@@ -16,6 +16,7 @@
 
 mod changes;
 mod leaving;
+mod told;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use bytes::Bytes;
 pub(crate) use self::changes::Change;
 use self::changes::Changes;
 use self::leaving::{Leaving, Word};
+pub(crate) use self::told::{Continued, Fate, Seen};
 use super::dead::{DeadLetter, DeadLetters};
 pub(crate) use super::line::Doubt;
 use super::line::{Entry, Line, Reach, State};
@@ -121,28 +123,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) remaining: Option<Duration>,
 }
 
-/// What became of a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fate {
-    /// The peer handled it.
-    Handled,
-    /// The peer did not, and says why.
-    Refused(Verdict),
-    /// Its time to live was over.
-    Expired(Seen),
-    /// The peer did not take it, as often as it was sent: it is a dead letter.
-    Undeliverable,
-    /// The peer lost the inbox that it may have reached.
-    InDoubt,
-}
-
-/// Whether the peer may have seen what it did not settle.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Seen {
-    Never,
-    Perhaps,
-}
-
 /// What the caller is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Event<T> {
@@ -152,17 +132,6 @@ pub(crate) enum Event<T> {
     Received(T),
     /// The message is out of the outbox.
     Settled(T, Fate),
-}
-
-/// How an outbox goes on with the inbox that a RESUME names.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Continued {
-    /// No inbox was known.
-    First,
-    /// The same inbox: so many messages are sent again.
-    Same { replayed: usize },
-    /// Another inbox. The one before may have handled these.
-    Lost { in_doubt: Vec<(Class, u64)> },
 }
 
 impl<T: Clone> Outbox<T> {

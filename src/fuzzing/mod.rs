@@ -11,13 +11,17 @@ mod channel;
 mod craft;
 mod curves;
 mod end;
+mod frames;
 mod handshake;
 mod input;
 mod layouts;
+mod link;
+mod link_seeds;
 mod live;
 #[cfg(feature = "websocket")]
 mod messages;
 mod parties;
+mod resumption;
 mod seeds;
 mod sim;
 
@@ -28,12 +32,15 @@ pub use self::bodies::body;
 pub use self::calls::call;
 pub use self::channel::channel;
 pub use self::curves::{channel_look_ups, queue_turns};
+pub use self::frames::message;
 pub use self::handshake::handshake;
 pub use self::layouts::{
     credential, finish_block, frames, hello, record_header, reply, reply_block,
 };
+pub use self::link::link;
 pub use self::live::session;
 #[cfg(feature = "websocket")]
 pub use self::messages::accept_messages;
+pub use self::resumption::resume;
 pub use self::seeds::{TARGETS, seeds};
 pub use self::sim::{Played, play};

@@ -28,7 +28,7 @@ use crate::wire::{
 pub(super) type Body = fn(&[u8]);
 
 /// Every target and its body. `fuzz/fuzz_targets` and `fuzz/corpus` have the same names.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 15] = [
     ("record_header", super::record_header),
     ("hello", super::hello),
     ("reply", super::reply),
@@ -41,6 +41,9 @@ pub const TARGETS: [(&str, Body); 12] = [
     ("channel", super::channel),
     ("call", super::call),
     ("body", super::body),
+    ("message", super::message),
+    ("resume", super::resume),
+    ("link", super::link),
 ];
 
 /// An input to begin with.
@@ -69,6 +72,9 @@ pub fn seeds() -> Vec<Input> {
     put_channels(&mut shelf);
     put_calls(&mut shelf);
     put_bodies(&mut shelf);
+    for (target, name, bytes) in super::link_seeds::all() {
+        shelf.put(target, name, &bytes);
+    }
     shelf.0
 }
 

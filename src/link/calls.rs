@@ -21,6 +21,7 @@ use crate::delivery::inbox::{Key, PeerOutbox};
 use crate::delivery::outbox::Doubt;
 use crate::delivery::resume::Outcome;
 use crate::delivery::word::Verdict;
+use crate::priority::Class;
 use crate::time::{Instant, Now};
 use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::Label;
@@ -83,7 +84,7 @@ impl Link {
         self.check_border(&channel)?;
         // Kind, flags, name, correlation, and what stands in front of a stream's request.
         let bytes = ask.payload.len() + channel.as_str().len() + 27;
-        let largest = self.config.largest();
+        let largest = self.largest();
         if bytes > largest {
             return Err(RequestError::TooLarge(bytes, largest));
         }
@@ -105,7 +106,14 @@ impl Link {
         self.move_calls(now);
     }
 
-    /// Answers a call of the peer, for the last time.
+    /// Whether an answer with such a payload is one that the peer takes: with kind, flags, correlation and
+    /// the place in a stream.
+    fn answer_fits(&self, payload: &Bytes) -> bool {
+        payload.len() + 18 <= self.largest()
+    }
+
+    /// Answers a call of the peer, for the last time. One that is larger than the peer takes becomes a
+    /// failure, which says so.
     ///
     /// # Errors
     ///
@@ -116,7 +124,12 @@ impl Link {
         correlation: Correlation,
         payload: Bytes,
     ) -> Result<(), AnswerError> {
-        let answered = self.calls.answers.answer(now.instant, correlation, payload);
+        let answered = if self.answer_fits(&payload) {
+            self.calls.answers.answer(now.instant, correlation, payload)
+        } else {
+            let failure = Failure::new(ErrorCode::TooLarge);
+            self.calls.answers.fail(now.instant, correlation, &failure)
+        };
         self.move_calls(now);
         answered
     }
@@ -137,7 +150,7 @@ impl Link {
         answered
     }
 
-    /// Says how far the work on a call is.
+    /// Says how far the work on a call is. What is larger than the peer takes is not said.
     ///
     /// # Errors
     ///
@@ -148,6 +161,12 @@ impl Link {
         correlation: Correlation,
         progress: &Progress,
     ) -> Result<(), AnswerError> {
+        // A word on the way is not worth an end: what the peer does not take is left out.
+        if let Progress::Payload(payload) = progress
+            && !self.answer_fits(payload)
+        {
+            return Ok(());
+        }
         let answered = self.calls.answers.progress(now.instant, correlation, progress);
         self.move_calls(now);
         answered
@@ -158,12 +177,16 @@ impl Link {
     /// # Errors
     ///
     /// [`AnswerError`]; after [`AnswerError::NoRoom`] an event says when there is room.
+    /// [`AnswerError::TooLarge`] if the peer takes none so large.
     pub(crate) fn item(
         &mut self,
         now: Now,
         correlation: Correlation,
         payload: Bytes,
     ) -> Result<(), AnswerError> {
+        if !self.answer_fits(&payload) {
+            return Err(AnswerError::TooLarge);
+        }
         let offered = self.calls.answers.item(correlation, payload);
         self.move_calls(now);
         offered
@@ -255,6 +278,20 @@ impl Link {
     }
 
     fn heed_fate(&mut self, correlation: Correlation, part: CallPart, fate: Fate) {
+        if part == CallPart::Answer
+            && let Fate::Refused(Verdict { code: result::TOO_LARGE, .. }) = fate
+        {
+            // It was offered to an earlier session, whose peer took more.
+            let payload = Failure::new(ErrorCode::TooLarge).encode();
+            self.calls.stalled.push_back(Say {
+                kind: Kind::Failure,
+                subject: Subject::Call(correlation),
+                payload,
+                class: Class::Normal,
+                ttl: None,
+                reliability: Reliability::Numbered,
+            });
+        }
         if part != CallPart::Request {
             return;
         }

@@ -15,7 +15,7 @@ use super::event::{Event, Fate};
 use super::life::Link;
 use super::storing::{About, CommandPart, ExecutedCommand, IssuedCommand};
 use crate::call::{
-    Change, Command, CommandBody, CommandId, CommandOp, ErrorCode, Executed, Executor,
+    Change, Command, CommandBody, CommandId, CommandOp, Effect, ErrorCode, Executed, Executor,
     ExecutorError, ExecutorEvent, Failure, IssueError, Issuer, IssuerEvent, Kind, OnCrash, Output,
     Reliability, Say, Status, Subject,
 };
@@ -213,7 +213,7 @@ impl Link {
         }
         self.check_border(&channel)?;
         let bytes = CONTENT_BYTES + channel.as_str().len() + BODY_BYTES + command.payload.len();
-        let largest = self.config.largest();
+        let largest = self.largest();
         if bytes > largest {
             return Err(CommandError::TooLarge(bytes, largest));
         }
@@ -242,6 +242,11 @@ impl Link {
         self.commands.issuer.status(id)
     }
 
+    /// What a command of this side left, if it is settled.
+    pub(crate) fn command_effect(&self, id: CommandId) -> Option<Effect> {
+        self.commands.issuer.effect(id).cloned()
+    }
+
     /// Forgets a command of this side that is settled; one that is not stays.
     pub(crate) fn forget_command(&mut self, id: CommandId) {
         self.commands.issuer.forget(id);
@@ -259,7 +264,7 @@ impl Link {
         id: CommandId,
         executed: Executed,
     ) -> Result<(), ExecutorError> {
-        let room = self.config.largest().saturating_sub(CONTENT_BYTES + BODY_BYTES);
+        let room = self.largest().saturating_sub(CONTENT_BYTES + BODY_BYTES);
         let executed = match executed {
             Executed::Succeeded(result) if result.len() > room => {
                 Executed::Failed(Failure::new(ErrorCode::TooLarge))

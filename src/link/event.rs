@@ -16,7 +16,7 @@ use crate::session::{self, CloseCode};
 use crate::time::Instant;
 
 /// A message of this side, by the order in which it was published.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct MessageId(pub(crate) u64);
 
 /// A message of the peer, until the application is done with it.
@@ -121,6 +121,20 @@ pub(crate) struct MessageKey {
     pub(crate) outbox: Epoch,
     pub(crate) class: Class,
     pub(crate) number: u64,
+}
+
+impl MessageKey {
+    /// Epoch, class, number: 25 bytes that are the same for every copy.
+    pub(crate) fn to_bytes(self) -> [u8; 25] {
+        let mut bytes = [0; 25];
+        let (epoch, rest) = bytes.split_at_mut(16);
+        epoch.copy_from_slice(&self.outbox.to_bytes());
+        if let Some((class, number)) = rest.split_first_mut() {
+            *class = self.class as u8;
+            number.copy_from_slice(&self.number.to_be_bytes());
+        }
+        bytes
+    }
 }
 
 /// A message of the peer.

@@ -1,7 +1,6 @@
 //! A link from its first session to its end: sessions come and go, messages stay.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -56,7 +55,9 @@ pub(crate) struct Link {
     /// Datagrams among them.
     pub(super) datagrams: usize,
     /// When draining ends, whatever waits.
-    drained_by: Option<Instant>,
+    pub(super) drained_by: Option<Instant>,
+    /// What the peer is told then.
+    pub(super) drained_as: CloseCode,
 }
 
 /// How far a session's peer is.
@@ -88,6 +89,7 @@ impl Link {
             events: VecDeque::new(),
             datagrams: 0,
             drained_by: None,
+            drained_as: CloseCode::Normal,
             config,
         }
     }
@@ -231,7 +233,7 @@ impl Link {
             payload: &payload,
         }
         .encode(&mut content);
-        let largest = self.config.largest();
+        let largest = self.largest();
         if content.len() > largest {
             return Err(PublishError::TooLarge(content.len(), largest));
         }
@@ -247,6 +249,11 @@ impl Link {
         // A message of a call may have given way.
         self.move_calls(now);
         taken.ok_or(PublishError::Full)
+    }
+
+    /// The largest content that both sides take, as far as this one knows.
+    pub(super) fn largest(&self) -> usize {
+        self.config.largest().min(self.outbound.peer_bytes)
     }
 
     pub(super) fn takes_messages(&self) -> bool {
@@ -327,8 +334,17 @@ impl Link {
 
     /// The application will not handle a message, for a reason of its own.
     pub(crate) fn refused(&mut self, id: DeliveryId, detail: u32) {
+        self.refuse(id, Verdict { code: result::REJECTED, detail });
+    }
+
+    /// This side does not let the message through, for a reason of proto-spec 9.5.
+    pub(crate) fn refused_as(&mut self, id: DeliveryId, code: u16) {
+        self.refuse(id, Verdict { code, detail: 0 });
+    }
+
+    fn refuse(&mut self, id: DeliveryId, verdict: Verdict) {
         if let Some(key) = self.inbound.finish(id, &mut self.notices) {
-            self.inbound.inbox.refused(key, Verdict { code: result::REJECTED, detail });
+            self.inbound.inbox.refused(key, verdict);
         }
     }
 
@@ -363,11 +379,19 @@ impl Link {
         read
     }
 
-    /// Ends the session, if that is not under way; the link goes on.
-    fn end_session(&mut self, code: CloseCode) {
-        if let Some(session) = &mut self.session {
-            session.close(code, Duration::ZERO);
-        }
+    /// Whether there is a session.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whom the sessions will be with.
+    pub(crate) fn meets(&mut self, peer: PeerId) {
+        self.peer = Some(peer);
+    }
+
+    /// Subscriptions of either side that hear a channel now.
+    pub(crate) fn subscribers(&self, channel: &ChannelName) -> usize {
+        self.subscriptions.hearers(channel)
     }
 
     /// Hears what the session has to say, and lets go of one that is over.
@@ -406,7 +430,8 @@ impl Link {
         let before = self.outbound.mark();
         if says && let Ok(mut record) = session.record(now.instant, out) {
             if !self.greeted {
-                self.greeted = put_greeting(&self.outbound, &self.inbound, &mut record);
+                self.greeted =
+                    put_greeting(&self.config, &self.outbound, &self.inbound, &mut record);
             }
             if self.greeted {
                 self.notices.write(&self.subscriptions, &mut record);
@@ -518,36 +543,6 @@ impl Link {
         self.time_calls(now);
         self.finish_drain(now);
     }
-
-    /// Closes a link that drains when nothing waits any more, the peer's acknowledgements too.
-    fn finish_drain(&mut self, now: Now) {
-        let is_late = self.drained_by.is_some_and(|at| now.instant >= at);
-        let is_done = self.outbound.is_done()
-            && self.inbound.holds() == 0
-            && self.commands.is_done()
-            && self.inbound.inbox.timeout().is_none()
-            && !self.inbound.inbox.has_result();
-        if self.state == State::Draining && (is_late || is_done) {
-            self.close(CloseCode::Normal);
-        }
-    }
-
-    /// Takes no more messages, and closes when none waits, or at `by`: what waits then is lost unless
-    /// it is stored.
-    pub(crate) fn drain(&mut self, now: Now, by: Instant) {
-        if !matches!(self.state, State::Closed) {
-            self.drained_by = Some(by);
-            self.enter(State::Draining);
-            self.finish_drain(now);
-        }
-    }
-
-    /// Ends the link. The next record tells the peer.
-    pub(crate) fn close(&mut self, code: CloseCode) {
-        self.end_session(code);
-        self.drained_by = None;
-        self.enter(State::Closed);
-    }
 }
 
 impl std::fmt::Debug for Link {
@@ -558,6 +553,7 @@ impl std::fmt::Debug for Link {
 
 /// Writes RESUME. Returns whether it fitted.
 fn put_greeting(
+    config: &Config,
     outbound: &Outbound,
     inbound: &Inbound,
     record: &mut session::RecordWriter<'_>,
@@ -572,11 +568,12 @@ fn put_greeting(
     let handled = ranges.each_ref().map(|(through, ranges)| (*through, ranges.as_slice()));
     let known = resume.known.map_or([0; 16], Epoch::to_bytes);
     let (outbox, inbox) = (resume.outbox.to_bytes(), resume.inbox.to_bytes());
+    let largest = u32::try_from(config.largest()).unwrap_or(u32::MAX);
     let count: usize = ranges.iter().map(|(_, ranges)| ranges.len()).sum();
     record.frames(RESUME_BYTES + count * 16, |out| {
-        put_resume(&outbox, &inbox, &known, handled, out);
+        put_resume(&outbox, &inbox, &known, largest, handled, out);
     })
 }
 
-/// A RESUME without ranges: header, three epochs, four sets.
-const RESUME_BYTES: usize = 4 + 48 + 4 * 9;
+/// A RESUME without ranges: header, three epochs, the largest content, four sets.
+const RESUME_BYTES: usize = 4 + 52 + 4 * 9;

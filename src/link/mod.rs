@@ -43,7 +43,10 @@ mod life;
 mod notices;
 mod outbound;
 mod packing;
+mod parting;
 mod reading;
+#[cfg(feature = "__fuzz")]
+mod staged;
 mod storing;
 mod subscriptions;
 #[cfg(test)]
@@ -51,13 +54,17 @@ pub(crate) mod tests;
 
 pub(crate) use self::config::{Config, Kept, Who};
 pub(crate) use self::error::{CommandError, LinkError, PublishError, RequestError, SubscribeError};
+#[cfg(feature = "__fuzz")]
+pub(crate) use self::event::MessageKey;
 pub(crate) use self::event::{
-    ChannelChange, Delivery, DetachCause, Event, Fate, MessageId, Resumption, State, Undelivered,
+    ChannelChange, Delivery, DeliveryId, DetachCause, Event, Fate, MessageId, Resumption, State,
+    Undelivered,
 };
 #[cfg(feature = "__fuzz")]
 pub(crate) use self::gauges::Gauges;
 pub(crate) use self::life::Link;
 pub(crate) use self::outbound::{Publish, Reliability};
+pub(crate) use self::reading::result;
 pub(crate) use self::storing::{
     About, Batch, CallPart, CommandPart, ExecutedCommand, IssuedCommand, Token,
 };

@@ -94,6 +94,8 @@ pub(super) struct Outbound {
     /// Pieces under way, until a PONG says that they arrived: the message they belong to is
     /// acknowledged as a whole, and may be larger than what may be under way.
     pieces: VecDeque<(u64, Class, usize)>,
+    /// Bytes of the largest content that the peer takes, as it said last.
+    pub(super) peer_bytes: usize,
     /// What became of messages of calls.
     pub(super) call_fates: VecDeque<(Correlation, CallPart, Fate)>,
     /// What became of messages of commands.
@@ -119,6 +121,7 @@ impl Outbound {
             in_flight: InFlight::default(),
             flying: BTreeMap::new(),
             pieces: VecDeque::new(),
+            peer_bytes: usize::MAX,
             call_fates: VecDeque::new(),
             command_fates: VecDeque::new(),
             told: VecDeque::new(),

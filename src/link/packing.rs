@@ -10,8 +10,10 @@ use bytes::Bytes;
 use super::event::{Event, Fate};
 use super::inbound::Inbound;
 use super::outbound::{Begun, EXPIRED, Item, Outbound, Source};
+use super::reading::result;
 use super::storing::About;
 use super::subscriptions::Subscriptions;
+use crate::delivery;
 use crate::delivery::chunk::{Chunks, Piece};
 use crate::delivery::credit::Scope;
 use crate::delivery::inbox::{Ack, Refusal, Ripe};
@@ -28,6 +30,10 @@ use crate::wire::message::{
 
 const RESULT_BYTES: usize = FRAME_HEADER_BYTES + 14;
 const VOID_BYTES: usize = FRAME_HEADER_BYTES + 16;
+
+/// What the peer would say of a message that is too large for it.
+const TOO_LARGE: delivery::word::Verdict =
+    delivery::word::Verdict { code: result::TOO_LARGE, detail: 0 };
 
 /// What goes of the message whose turn it is.
 enum Step {
@@ -46,6 +52,8 @@ enum Step {
     },
     /// Nobody listens.
     Unheard,
+    /// The peer takes none so large.
+    TooLarge,
     /// It is not to be sent any more.
     Gone,
 }
@@ -107,7 +115,7 @@ impl Outbound {
         events: &mut VecDeque<Event>,
     ) -> bool {
         let (room, is_first) = (room(record), record.used() == 0);
-        let Self { queue, outbox, allowances, in_flight, parked, .. } = self;
+        let Self { queue, outbox, allowances, in_flight, parked, peer_bytes, .. } = self;
         let mut step = None;
         let judge = |class, item: &mut Item, _| {
             if !in_flight.has_room(class) {
@@ -135,6 +143,10 @@ impl Outbound {
                     }
                 },
             };
+            if content.len() > *peer_bytes {
+                step = Some(Step::TooLarge);
+                return Verdict::Take;
+            }
             // Credit comes behind the subscriptions that the peer continues.
             if allowances.left(Scope::Class(class)).messages == 0 {
                 return Verdict::Skip;
@@ -217,11 +229,15 @@ impl Outbound {
         let is_piece = matches!(step, Some(Step::First { .. } | Step::Next { .. }));
         match (&step, item.source) {
             (None | Some(Step::Gone), _) => {}
-            (Some(Step::Unheard), source) => {
+            (Some(step @ (Step::Unheard | Step::TooLarge)), source) => {
                 if let Source::Numbered(number) = source {
                     self.outbox.withdraw(class, number);
                 }
-                self.settle(item.token, Fate::NoSubscriber, events);
+                let fate = match step {
+                    Step::TooLarge => Fate::Refused(TOO_LARGE),
+                    _ => Fate::NoSubscriber,
+                };
+                self.settle(item.token, fate, events);
             }
             (Some(_), source) => {
                 let bytes = put(class, step, record);
@@ -273,6 +289,6 @@ fn put(class: Class, step: Option<Step>, record: &mut RecordWriter<'_>) -> usize
             });
             data.len()
         }
-        Some(Step::Unheard | Step::Gone) | None => 0,
+        Some(Step::Unheard | Step::TooLarge | Step::Gone) | None => 0,
     }
 }

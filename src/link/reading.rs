@@ -26,7 +26,7 @@ use crate::wire::message::{self, Label, Level, LinkFrame};
 use crate::wire::{FrameKind, Malformed};
 
 /// Why a message was not handled (proto-spec 9.5).
-pub(super) mod result {
+pub(crate) mod result {
     pub(crate) const BAD_CHANNEL: u16 = 1;
     pub(crate) const EXPIRED: u16 = 2;
     pub(crate) const REJECTED: u16 = 3;
@@ -34,6 +34,7 @@ pub(super) mod result {
     pub(crate) const NO_SUBSCRIBER: u16 = 5;
     pub(crate) const TOO_LARGE: u16 = 6;
     pub(crate) const CONFLICT: u16 = 7;
+    pub(crate) const DISABLED: u16 = 8;
 }
 
 /// What of a record tells how soon its sender wants an answer.
@@ -83,6 +84,7 @@ impl Link {
         ] {
             *handled.get_mut(class) = numbers(&wire)?;
         }
+        self.outbound.peer_bytes = usize::try_from(theirs.message_bytes).unwrap_or(usize::MAX);
         let theirs = resume::Resume {
             outbox: Epoch::from_bytes(theirs.outbox).ok_or(LinkError::Resume)?,
             inbox: Epoch::from_bytes(theirs.inbox).ok_or(LinkError::Resume)?,

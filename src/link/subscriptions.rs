@@ -98,6 +98,12 @@ impl Subscriptions {
         self.mine.iter().filter(|(_, mine)| hear(mine)).map(|(id, _)| *id).collect()
     }
 
+    /// Subscriptions of either side that hear a channel.
+    pub(super) fn hearers(&self, name: &ChannelName) -> usize {
+        let mine = self.mine.values().filter(|mine| mine.pattern.matches(name)).count();
+        mine + self.theirs.matches(name).count()
+    }
+
     /// The peer subscribes.
     pub(super) fn peer_subscribes(
         &mut self,

@@ -56,7 +56,7 @@ impl ListenerOptions {
 #[derive(Clone)]
 pub struct Acceptor {
     door: Arc<Door>,
-    clock: Clock,
+    options: ListenerOptions,
 }
 
 impl Acceptor {
@@ -66,26 +66,31 @@ impl Acceptor {
     ///
     /// [`crate::ErrorKind::Entropy`] if no cookie key could be drawn.
     pub fn new(config: Config, options: &ListenerOptions) -> Result<Self, Error> {
-        Self::with_book(config, options, KeptBook::default())
+        Self::with_book(config, options, KeptBook::default(), Clock::new())
     }
 
     /// The same, with what peers leave for resumption in a store, which gave back `book`: an ACCEPT
     /// waits until its chain is stored, and is not sent if it cannot be.
-    #[cfg_attr(not(test), expect(dead_code, reason = "backends will open stores"))]
     pub(crate) fn with_keeper(
         config: Config,
         options: &ListenerOptions,
         book: ChainBook,
         keeper: Keeper,
+        clock: Clock,
     ) -> Result<Self, Error> {
-        Self::with_book(config, options, KeptBook::stored(book, keeper))
+        Self::with_book(config, options, KeptBook::stored(book, keeper), clock)
     }
 
-    fn with_book(config: Config, options: &ListenerOptions, book: KeptBook) -> Result<Self, Error> {
+    fn with_book(
+        config: Config,
+        options: &ListenerOptions,
+        book: KeptBook,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let gate = Gate::new(CookieKey::new(&seed()?)).with_limits(options.gate);
-        let door =
-            Door { config: Arc::new(config), chains: Arc::new(book), gate: Mutex::new(gate) };
-        Ok(Self { door: Arc::new(door), clock: Clock::new() })
+        let (config, chains, gate) = (Arc::new(config), Arc::new(book), Mutex::new(gate));
+        let door = Door { config, chains, gate, clock };
+        Ok(Self { door: Arc::new(door), options: options.clone() })
     }
 
     /// Takes a place for a handshake from `source`, before anything of it is read. Do this as soon
@@ -96,13 +101,27 @@ impl Acceptor {
     /// [`crate::session::HandshakeError::Busy`] over a bound; drop the connection.
     pub fn reserve(&self, source: Source) -> Result<Place, Error> {
         let mut gate = self.door.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = Some(gate.admit(source, self.clock.instant())?);
+        let ticket = Some(gate.admit(source, self.door.clock.instant())?);
         let deadline = Instant::now() + HANDSHAKE_TIME;
         Ok(Place { door: Arc::clone(&self.door), source, ticket, deadline })
     }
 }
 
 impl Acceptor {
+    /// The clock of its handshakes.
+    pub(crate) fn clock(&self) -> Clock {
+        self.door.clock
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.door.config
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn options(&self) -> &ListenerOptions {
+        &self.options
+    }
+
     /// Forgets what `peer` left for resumption: how an operator lets an identity in again that was
     /// refused as cloned, or that lost its chain under
     /// [`crate::session::Continuity::Require`]. Returns whether there was anything.

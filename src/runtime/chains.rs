@@ -97,7 +97,7 @@ impl KeptChains {
 
 /// What an acceptor and its clones remember of their peers.
 #[derive(Default)]
-pub(super) struct KeptBook {
+pub(crate) struct KeptBook {
     book: Mutex<ChainBook>,
     keeper: Option<Keeper>,
 }

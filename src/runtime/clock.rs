@@ -9,22 +9,22 @@ use crate::time::{Instant, Now, UnixTime};
 pub(crate) struct Clock(tokio::time::Instant);
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tokio::time::Instant::now())
     }
 
-    pub(super) fn instant(&self) -> Instant {
+    pub(crate) fn instant(&self) -> Instant {
         let nanos = u64::try_from(self.0.elapsed().as_nanos());
         Instant::from_nanos(nanos.unwrap_or(u64::MAX))
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { instant: self.instant(), unix: UnixTime::from_secs(unix.as_secs()) }
     }
 
     /// The same point on tokio's clock, for its timers.
-    pub(super) fn at(&self, instant: Instant) -> tokio::time::Instant {
+    pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
         self.0 + instant.since(Instant::default())
     }
 }

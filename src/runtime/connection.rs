@@ -12,6 +12,7 @@ use tokio::time::{Sleep, timeout};
 use super::chains::KeptBook;
 use super::clock::Clock;
 use super::entropy::seed;
+use super::live::Fresh;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, SessionId};
 use crate::limits::CLOSE_TIME;
@@ -73,6 +74,15 @@ impl<T: Transport> Connection<T> {
     pub(super) fn confirming(mut self, book: Arc<KeptBook>, at: Generation) -> Self {
         self.chain = Some((book, at));
         self
+    }
+
+    /// The session and its transport, for a link.
+    pub(crate) fn into_fresh(self) -> Fresh
+    where
+        T: 'static,
+    {
+        let Self { session, transport, chain, .. } = self;
+        Fresh { session, transport: Box::new(transport), confirming: chain }
     }
 
     /// Who is at the other end.

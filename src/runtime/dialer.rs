@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chains::KeptChains;
+use super::clock::Clock;
 use super::connection::Connection;
 use super::keep::Keeper;
 use super::shake::{Errand, initiate};
@@ -38,6 +39,7 @@ pub struct Dialer {
     chains: KeptChains,
     peer: Option<Fingerprint>,
     turn: Arc<tokio::sync::Mutex<()>>,
+    clock: Clock,
 }
 
 impl Dialer {
@@ -45,7 +47,12 @@ impl Dialer {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let (config, chains) = (Arc::new(config), KeptChains::default());
-        Self { config, chains, peer: None, turn: Arc::default() }
+        Self { config, chains, peer: None, turn: Arc::default(), clock: Clock::new() }
+    }
+
+    /// Counts time on the clock of a link.
+    pub(crate) fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The same dialer for one peer: it continues the chain with that peer, and refuses every other,
@@ -73,7 +80,6 @@ impl Dialer {
 
     /// Continues `chains`, those that a store gave back, and keeps each next one there: the message that
     /// moves the peer's is sent once it is stored, and the handshake fails if it cannot be.
-    #[cfg_attr(not(test), expect(dead_code, reason = "agents will open stores"))]
     #[must_use]
     pub(crate) fn with_keeper(
         self,
@@ -109,7 +115,8 @@ impl Dialer {
         // proto-spec [C-4]: one handshake at a time goes on from a chain.
         let _turn = self.turn.lock().await;
         let (config, chains) = (Arc::clone(&self.config), self.chains.clone());
-        initiate(transport, Errand { config, chains, named: self.peer }).await
+        let errand = Errand { config, chains, named: self.peer, clock: self.clock };
+        initiate(transport, errand).await
     }
 
     /// Dials a WebSocket, `ws://host[:port]/path`. 5 s at most for the upgrade, and 5 for the

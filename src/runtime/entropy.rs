@@ -19,6 +19,14 @@ pub fn seed() -> Result<Seed, Error> {
     Ok(Seed::fresh(bytes))
 }
 
+/// Random bytes that are no secret: ids, and what spreads waits.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    let drawn = SysRng.try_fill_bytes(&mut bytes);
+    drawn.map_err(|error| Error::with(ErrorKind::Entropy, error))?;
+    Ok(bytes)
+}
+
 /// A new identity that no one else has.
 ///
 /// # Errors

@@ -45,8 +45,16 @@ impl Listener<framed::Framed<TcpStream>> {
         config: Config,
         options: &ListenerOptions,
     ) -> Result<Self, Error> {
-        let record_bytes = config.record_bytes();
-        Self::start(address, config, options, move |stream| async move {
+        Self::tcp_by(address, Acceptor::new(config, options)?).await
+    }
+
+    /// As [`Listener::tcp`], with an acceptor that others use too.
+    pub(crate) async fn tcp_by(
+        address: impl ToSocketAddrs,
+        acceptor: Acceptor,
+    ) -> Result<Self, Error> {
+        let record_bytes = acceptor.config().record_bytes();
+        Self::start(address, acceptor, move |stream| async move {
             Ok(framed::accepted(stream)?.with_record_bytes(record_bytes))
         })
         .await
@@ -65,10 +73,18 @@ impl Listener<crate::transport::websocket::WebSocket<TcpStream>> {
         config: Config,
         options: &ListenerOptions,
     ) -> Result<Self, Error> {
+        Self::websocket_by(address, Acceptor::new(config, options)?).await
+    }
+
+    /// As [`Listener::websocket`], with an acceptor that others use too.
+    pub(crate) async fn websocket_by(
+        address: impl ToSocketAddrs,
+        acceptor: Acceptor,
+    ) -> Result<Self, Error> {
         use crate::transport::websocket;
-        let upgrade = options.upgrade().clone().with_record_bytes(config.record_bytes());
-        let upgrade = Arc::new(upgrade);
-        Self::start(address, config, options, move |stream| {
+        let upgrade = acceptor.options().upgrade().clone();
+        let upgrade = Arc::new(upgrade.with_record_bytes(acceptor.config().record_bytes()));
+        Self::start(address, acceptor, move |stream| {
             let upgrade = Arc::clone(&upgrade);
             async move { websocket::accept(stream, &upgrade, HANDSHAKE_TIME).await }
         })
@@ -79,8 +95,7 @@ impl Listener<crate::transport::websocket::WebSocket<TcpStream>> {
 impl<T: Transport + 'static> Listener<T> {
     async fn start<U, F>(
         address: impl ToSocketAddrs,
-        config: Config,
-        options: &ListenerOptions,
+        acceptor: Acceptor,
         upgrade: U,
     ) -> Result<Self, Error>
     where
@@ -89,7 +104,6 @@ impl<T: Transport + 'static> Listener<T> {
     {
         let listener = TcpListener::bind(address).await.map_err(TransportError::from)?;
         let address = listener.local_addr().map_err(TransportError::from)?;
-        let acceptor = Acceptor::new(config, options)?;
         let (done, ready) = mpsc::channel(HANDLE_QUEUE);
         let task = tokio::spawn(accept_all(listener, acceptor.clone(), upgrade, done));
         Ok(Self { address, acceptor, ready, task })

@@ -7,13 +7,11 @@ mod clock;
 mod connection;
 mod dialer;
 mod driver;
+mod endpoint;
 mod entropy;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "agents and backends will open stores")
-)]
 mod keep;
 mod listener;
+pub(crate) mod live;
 mod shake;
 
 pub use self::acceptor::{Acceptor, ListenerOptions, Place};
@@ -22,3 +20,8 @@ pub use self::dialer::Dialer;
 pub use self::driver::{Receiver, Sender};
 pub use self::entropy::{new_identity, seed};
 pub use self::listener::Listener;
+
+pub(crate) use self::clock::Clock;
+pub(crate) use self::endpoint::Endpoint;
+pub(crate) use self::entropy::random;
+pub(crate) use self::keep::Keeper;

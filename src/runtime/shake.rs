@@ -28,6 +28,7 @@ pub(super) struct Errand {
     pub chains: KeptChains,
     /// The only peer that will do, if the application named one.
     pub named: Option<Fingerprint>,
+    pub clock: Clock,
 }
 
 impl Errand {
@@ -71,7 +72,7 @@ async fn initiate_unbounded<T: Transport>(
     mut transport: T,
     errand: Errand,
 ) -> Result<Connection<T>, Error> {
-    let clock = Clock::new();
+    let clock = errand.clock;
     let config = Arc::clone(&errand.config);
     fits(&transport, &config)?;
     let (mut initiator, mut hello) =
@@ -161,6 +162,7 @@ pub(super) struct Door {
     pub config: Arc<Config>,
     pub chains: Arc<KeptBook>,
     pub gate: Mutex<Gate>,
+    pub clock: Clock,
 }
 
 /// Runs the responder's side for a connection that has a place in the gate.
@@ -178,7 +180,7 @@ async fn respond_unbounded<T: Transport>(
     door: &Door,
     source: Source,
 ) -> Result<Connection<T>, Error> {
-    let clock = Clock::new();
+    let clock = door.clock;
     fits(&transport, &door.config)?;
     let mut retried = false;
     let greeting = loop {

@@ -131,6 +131,16 @@ pub trait Store: Send + 'static {
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
 }
 
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn load(&mut self) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        (**self).load()
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        (**self).commit(changes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

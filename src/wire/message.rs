@@ -161,6 +161,8 @@ pub(crate) struct Resume<'a> {
     pub inbox: [u8; 16],
     /// The peer's outbox that `handled` counts; zero if none is known.
     pub known: [u8; 16],
+    /// Bytes of the largest content that this side takes.
+    pub message_bytes: u32,
     /// What this side handled of that outbox, from critical to low.
     pub handled: [Numbers<'a>; CLASSES],
 }
@@ -259,6 +261,7 @@ impl<'a> LinkFrame<'a> {
                 outbox: reader.array()?,
                 inbox: reader.array()?,
                 known: reader.array()?,
+                message_bytes: reader.u32()?,
                 handled: [
                     Numbers::read(reader)?,
                     Numbers::read(reader)?,
@@ -487,14 +490,16 @@ pub(crate) fn put_resume(
     outbox: &[u8; 16],
     inbox: &[u8; 16],
     known: &[u8; 16],
+    message_bytes: u32,
     handled: [HandledNumbers<'_>; CLASSES],
     out: &mut BytesMut,
 ) {
     let numbers: usize = handled.iter().map(|(_, ranges)| numbers_bytes(ranges.len())).sum();
-    begin(out, LinkKind::Resume, 0, 48 + numbers);
+    begin(out, LinkKind::Resume, 0, 52 + numbers);
     for epoch in [outbox, inbox, known] {
         out.put_slice(epoch);
     }
+    out.put_u32(message_bytes);
     for (through, ranges) in handled {
         put_numbers(through, ranges, out);
     }
@@ -637,7 +642,7 @@ mod tests {
     fn a_resume_holds_three_epochs_and_four_sets_of_numbers() {
         let handled = [(5, &[(7, 8), (10, 10)][..]), (0, &[]), (1, &[]), (2, &[])];
         let mut out = BytesMut::new();
-        put_resume(&[1; 16], &[2; 16], &[3; 16], handled, &mut out);
+        put_resume(&[1; 16], &[2; 16], &[3; 16], 77, handled, &mut out);
 
         let (_, body) = out.split_at(FRAME_HEADER_BYTES);
         let Some(Ok(LinkFrame::Resume(resume))) = LinkFrame::decode(0x10, 0, body) else {
@@ -645,6 +650,7 @@ mod tests {
         };
 
         assert_eq!((resume.outbox, resume.inbox, resume.known), ([1; 16], [2; 16], [3; 16]));
+        assert_eq!(resume.message_bytes, 77);
         for (read, (through, ranges)) in resume.handled.iter().zip(handled) {
             assert_eq!(
                 (read.through, read.ranges().collect::<Vec<_>>()),

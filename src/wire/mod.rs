@@ -3,6 +3,8 @@
 //! Reading borrows from the received bytes, allocates nothing and checks every rule that needs no
 //! key; writing appends to a buffer. No file here knows a key, a clock or a state.
 
+#[cfg(any(feature = "__fuzz", test))]
+mod again;
 mod block;
 mod close;
 pub(crate) mod content;
@@ -12,7 +14,10 @@ mod edits;
 mod frame;
 mod hello;
 mod list;
-#[cfg_attr(not(test), expect(dead_code, reason = "aliases are read and not written yet"))]
+#[cfg_attr(
+    not(any(feature = "__fuzz", test)),
+    expect(dead_code, reason = "aliases are read and not written yet")
+)]
 pub(crate) mod message;
 mod reader;
 mod reply;

@@ -18,6 +18,8 @@ mod acceptance;
 mod credential_rules;
 #[cfg(feature = "runtime")]
 mod dialling;
+#[cfg(all(feature = "websocket", feature = "store-redb"))]
+mod durable;
 mod epochs;
 mod frames;
 mod handshake_attacks;
@@ -28,6 +30,8 @@ mod handshake_sequences;
 #[cfg(feature = "runtime")]
 mod hostile;
 mod hygiene;
+#[cfg(feature = "websocket")]
+mod links;
 mod model_session;
 #[cfg(feature = "runtime")]
 mod overload;

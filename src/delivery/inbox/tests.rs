@@ -199,7 +199,7 @@ fn a_resume_with_refusals_says_only_what_is_stored() {
     assert_eq!(*inbox.resumable().get(CLASS), numbers(0, &[(2, 2)]));
 }
 
-/// proto-spec [M-25]: none of them is said to be handled, and none is forgotten for another one.
+/// proto-spec [M-27]: none of them is said to be handled, and none is forgotten for another one.
 #[test]
 fn a_refusal_is_remembered_until_its_sender_says_that_it_knows() {
     let mut inbox = inbox(Durability::Memory);
@@ -219,7 +219,7 @@ fn a_refusal_is_remembered_until_its_sender_says_that_it_knows() {
     arrive(&mut inbox, most + 1);
 }
 
-/// proto-spec [M-25]: also when a crash brought its verdict back.
+/// proto-spec [M-27]: also when a crash brought its verdict back.
 #[test]
 fn a_stored_refusal_is_remembered_until_its_sender_says_that_it_knows() {
     let mut first = inbox(Durability::Durable);

@@ -380,7 +380,7 @@ fn a_number_is_told_to_be_void_once_its_row_is_gone() {
     assert_eq!(voids(&mut outbox, CLASS), [(1, 2)]);
 }
 
-/// proto-spec [M-24].
+/// proto-spec [M-26].
 #[test]
 fn the_peer_hears_once_that_its_result_was_heard() {
     let mut outbox = attached();
@@ -404,7 +404,7 @@ fn the_peer_hears_once_that_its_result_was_heard() {
     assert_eq!(voids(&mut outbox, CLASS), [(4, 5)]);
 }
 
-/// proto-spec [M-24]: a crash may bring the message back until then.
+/// proto-spec [M-26]: a crash may bring the message back until then.
 #[test]
 fn a_result_was_heard_once_the_row_is_gone() {
     let mut outbox = durable();

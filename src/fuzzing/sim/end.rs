@@ -340,7 +340,7 @@ impl End {
     }
 
     pub(super) fn drain(&mut self, now: Now, by: Instant) {
-        self.link.drain(now, by);
+        self.link.drain(now, by, crate::session::CloseCode::Normal);
     }
 
     /// Memory is inside its bounds. Returns whether a session carries the link.

@@ -37,6 +37,23 @@ fn a_request_is_answered_on_its_channel() {
     );
 }
 
+/// proto-spec [M-24]: an answer that the caller does not take ends the call, and nothing else.
+#[test]
+fn an_answer_that_is_too_large_becomes_a_failure() {
+    let mut two = Two::new();
+    two.links[0].config.message_bytes = 1_000;
+    two.attach();
+    two.settle();
+    two.events(0);
+    for on_detach in [OnDetach::Fail, OnDetach::Redrive] {
+        let correlation = two.ask(on_detach);
+        two.settle();
+        two.links[1].answer(two.now, correlation, vec![0; 2_000].into()).unwrap();
+        two.settle();
+        two.assert_ends(correlation, ErrorCode::TooLarge);
+    }
+}
+
 #[test]
 fn a_withdrawn_request_stops_its_handler_and_ends_as_it_says() {
     let mut two = Two::connected();

@@ -399,7 +399,7 @@ fn a_link_that_drains_waits_for_the_commands_that_run() {
     post.two.settle();
     post.hear();
     let by = post.two.now.instant.after(Duration::from_secs(5));
-    post.two.links[AGENT].drain(post.two.now, by);
+    post.two.links[AGENT].drain(post.two.now, by, CloseCode::Normal);
     post.two.settle();
     assert_eq!(post.two.links[AGENT].state(), State::Draining);
     post.finish_all();

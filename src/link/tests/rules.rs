@@ -10,8 +10,9 @@ use crate::delivery::credit::{Amount, CreditError};
 use crate::delivery::inbox::PeerOutbox;
 use crate::delivery::outbox::{Doubt, Seen};
 use crate::delivery::resume::Outcome;
-use crate::delivery::word::Lie;
+use crate::delivery::word::{Lie, Verdict};
 use crate::limits::LINK_EVENTS;
+use crate::link::reading::result;
 use crate::link::{
     ChannelChange, Config, DetachCause, Event, Fate, Link, LinkError, PublishError, Reliability,
     Resumption, State, SubscribeError, Undelivered,
@@ -336,10 +337,29 @@ fn resume_comes_first_and_once() {
     let mut two = Two::connected();
     let none = (0, &[][..]);
     let read = two.forge(0, |out| {
-        put_resume(&[1; 16], &[2; 16], &[0; 16], [none; 4], out);
+        put_resume(&[1; 16], &[2; 16], &[0; 16], 1 << 20, [none; 4], out);
     });
     assert_eq!(read, Err(LinkError::Resume));
     two.assert_closes(1, CloseCode::ProtocolViolation);
+}
+
+/// proto-spec [M-24]: what the peer does not take is refused by the side that has it.
+#[test]
+fn a_message_that_is_larger_than_the_peer_takes_is_not_begun() {
+    let mut two = Two::new();
+    two.links[1].config.message_bytes = 1_000;
+    // Nothing is known of the peer yet.
+    let early = two.publish(0, vec![1; 2_000]);
+    two.attach();
+    two.settle();
+    let is_settled = |event: &Event| matches!(event, Event::Settled(..));
+    let settled: Vec<_> = two.events(0).into_iter().filter(is_settled).collect();
+    let verdict = Verdict { code: result::TOO_LARGE, detail: 0 };
+    assert_eq!(settled, [Event::Settled(early, Fate::Refused(verdict))]);
+    let late = numbered(channel(0, "threats"), vec![1; 2_000]);
+    let refused = two.links[0].publish(two.now, late);
+    assert!(matches!(refused, Err(PublishError::TooLarge(_, 1_000))), "{refused:?}");
+    assert_eq!(two.links.each_ref().map(|link| link.state()), [State::Connected; 2]);
 }
 
 /// proto-spec [M-7], [M-8], [M-9], [M-10], [M-12], [M-13], [M-14]: what cannot be ends the session, and the
@@ -398,7 +418,7 @@ fn a_peer_that_breaks_the_rules_loses_its_session() {
     let accept = two.record(1).unwrap();
     two.give(0, accept).unwrap();
     let own = epoch(12).to_bytes();
-    let read = two.forge(0, |out| put_resume(&own, &[2; 16], &[0; 16], [none; 4], out));
+    let read = two.forge(0, |out| put_resume(&own, &[2; 16], &[0; 16], 1 << 20, [none; 4], out));
     assert_eq!(read, Err(Lie::ResumeReflected.into()));
 }
 
@@ -525,7 +545,7 @@ fn a_link_that_drains_takes_nothing_and_closes_when_all_is_handled() {
     let mut two = Two::connected();
     two.publish(0, "one");
     let by = two.now.instant.after(Duration::from_secs(5));
-    two.links[0].drain(two.now, by);
+    two.links[0].drain(two.now, by, CloseCode::Normal);
     let more = two.links[0].publish(two.now, numbered(channel(0, "threats"), "two"));
     assert_eq!(more, Err(PublishError::Closed));
     two.settle();
@@ -541,7 +561,8 @@ fn a_link_that_drains_takes_nothing_and_closes_when_all_is_handled() {
 fn a_link_that_drains_closes_in_time_whatever_waits() {
     let mut two = Two::connected();
     two.publish(0, "one");
-    two.links[0].drain(two.now, two.now.instant.after(Duration::from_secs(5)));
+    let by = two.now.instant.after(Duration::from_secs(5));
+    two.links[0].drain(two.now, by, CloseCode::Normal);
     two.pass(Duration::from_secs(5));
     assert_eq!(two.links[0].state(), State::Closed);
     assert_eq!(two.links[0].poll_timeout(), None);

@@ -33,4 +33,3 @@ mod tests;
 
 pub(crate) use self::error::KeepError;
 pub(crate) use self::keeper::{Keeper, LinkKeep};
-pub(crate) use self::ledger::Restored;

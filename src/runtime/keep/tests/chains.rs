@@ -3,7 +3,8 @@
 use super::rig::{Gate, Room, Shared, gated, key, open};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::clock::Clock;
-use crate::runtime::keep::{Keeper, Restored};
+use crate::runtime::keep::Keeper;
+use crate::runtime::keep::ledger::Restored;
 use crate::runtime::{Acceptor, Connection, Dialer, ListenerOptions};
 use crate::session::tests::rig::{agent_config, backend_config};
 use crate::session::{Config, Continuity, Source};
@@ -108,7 +109,8 @@ fn dialer(keeper: &Keeper, restored: Restored) -> Dialer {
 fn acceptor(keeper: &Keeper, restored: Restored) -> Acceptor {
     let config = backend_config().with_continuity(Continuity::Require);
     let options = ListenerOptions::default();
-    Acceptor::with_keeper(config, &options, restored.answered, keeper.clone()).unwrap()
+    Acceptor::with_keeper(config, &options, restored.answered, keeper.clone(), Clock::new())
+        .unwrap()
 }
 
 async fn link(dialer: &Dialer, acceptor: &Acceptor) -> (Connection<Memory>, Connection<Memory>) {

@@ -16,7 +16,8 @@ use crate::link::tests::pair::epoch;
 use crate::link::{About, Batch, MessageId, Token};
 use crate::priority::Class;
 use crate::runtime::keep::commits::Patience;
-use crate::runtime::keep::{KeepError, Keeper, LinkKeep, Restored};
+use crate::runtime::keep::ledger::Restored;
+use crate::runtime::keep::{KeepError, Keeper, LinkKeep};
 use crate::store::{Change, Key, MemoryStore, Store, StoreError};
 use crate::time::{Instant, Now, UnixTime};
 

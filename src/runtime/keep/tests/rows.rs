@@ -251,7 +251,7 @@ proptest! {
     }
 }
 
-fn restored(rows: &BTreeMap<Key, Plain>) -> (Ledger, crate::runtime::keep::Restored) {
+fn restored(rows: &BTreeMap<Key, Plain>) -> (Ledger, crate::runtime::keep::ledger::Restored) {
     let naming = Arc::new(key(1).naming());
     let rows = rows.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
     Ledger::restore(naming, now(), rows).unwrap()

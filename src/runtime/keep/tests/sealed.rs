@@ -1,9 +1,10 @@
 //! What someone does to the disk, who does not have the key.
 
 use super::rig::{Shared, batch, key, link, now, open, stored, try_open};
+use crate::runtime::keep::KeepError;
+use crate::runtime::keep::ledger::Restored;
 use crate::runtime::keep::rows::{ChainSide, encode_chain};
 use crate::runtime::keep::seal::{Changes, seal_all};
-use crate::runtime::keep::{KeepError, Restored};
 use crate::store::{Change, Key, Table};
 
 #[tokio::test]
