@@ -360,7 +360,7 @@ fn what_the_peer_holds_does_not_expire_here_while_the_session_lasts() {
     assert_eq!(outbox.load().0, 0);
 }
 
-/// A crash frees the number for another message, which the peer would take for a duplicate, or brings
+/// proto-spec [M-28]: a crash frees the number for another message, which the peer would take for a duplicate, or brings
 /// the message back, of which the peer would say that it was handled.
 #[test]
 fn a_number_is_told_to_be_void_once_its_row_is_gone() {
@@ -404,7 +404,7 @@ fn the_peer_hears_once_that_its_result_was_heard() {
     assert_eq!(voids(&mut outbox, CLASS), [(4, 5)]);
 }
 
-/// proto-spec [M-26]: a crash may bring the message back until then.
+/// proto-spec [M-28]: a crash may bring the message back until then.
 #[test]
 fn a_result_was_heard_once_the_row_is_gone() {
     let mut outbox = durable();
