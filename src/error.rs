@@ -271,6 +271,7 @@ impl From<SealError> for Error {
         match error {
             SealError::TooLarge(..) => Self::with(ErrorKind::TooLarge, error),
             SealError::SequenceExhausted => Self::closed(CloseCode::KeyLimit),
+            SealError::Unaccepted => Self::with(ErrorKind::Detached, error),
             SealError::Closed => Self::closed(CloseCode::Normal),
         }
     }

@@ -308,8 +308,9 @@ pub const INBOX_MESSAGES: usize = 4_096;
 /// Gaps between the numbers of a class that arrived, at most. A transport that keeps order leaves
 /// none within a session.
 pub const INBOX_RANGES: usize = 256;
-/// Refusals of a class that are remembered for a sender that did not hear of them.
-pub const INBOX_VERDICTS: usize = 16;
+/// Refusals of a class whose sender did not yet say that it knows, beyond which nothing new of the class
+/// is taken. Four windows of credit, so that a sender that listens never meets it.
+pub const INBOX_VERDICTS: usize = 4_096;
 
 // link
 /// Silence of the peer after which it is asked for a sign of life: nginx and AWS load balancers close

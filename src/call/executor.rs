@@ -253,6 +253,19 @@ impl Executor {
         }
     }
 
+    /// Delivery gave up the last report of a command. It is said anew, as long as its result is kept.
+    pub(crate) fn untold(&mut self, id: CommandId) {
+        let Some(entry) = self.commands.get_mut(&id) else { return };
+        if let (Phase::Settled(_), Stage::Settled { is_told, .. }) =
+            (&entry.phase, &mut entry.row.stage)
+        {
+            if std::mem::take(is_told) {
+                self.put(id);
+            }
+            self.report(id);
+        }
+    }
+
     /// Forgets old results.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         while let Some((_, id)) = self.settled.first().filter(|(at, _)| *at <= now.instant).copied()
@@ -559,6 +572,31 @@ mod tests {
         rerunning.finish(at(9), ID, Executed::Cancelled).expect("it runs");
         store(&mut rerunning, at(9));
         assert_eq!(report(&mut rerunning).0, Status::Cancelled);
+    }
+
+    /// proto-spec: and until the new report is safe, the store knows that it has to be said.
+    #[test]
+    fn a_report_that_delivery_gave_up_is_said_anew() {
+        let mut executor = running();
+        executor.untold(ID);
+        assert_eq!((executor.poll_output(), executor.poll_change()), (None, None));
+        executor.finish(at(1), ID, Executed::Cancelled).expect("it runs");
+        store(&mut executor, at(1));
+        assert_eq!(report(&mut executor).0, Status::Cancelled);
+        for is_stored in [false, true] {
+            if is_stored {
+                executor.told(ID);
+                let told = put(&mut executor);
+                assert!(matches!(told.stage, Stage::Settled { is_told: true, .. }));
+            }
+            executor.untold(ID);
+            assert_eq!(report(&mut executor).0, Status::Cancelled);
+            let change = executor.poll_change();
+            assert_eq!(change.is_some(), is_stored);
+            if let Some(Change::Put(row)) = change {
+                assert!(matches!(row.stage, Stage::Settled { is_told: false, .. }));
+            }
+        }
     }
 
     /// proto-spec: results outlive the process, and reports that were not told are said again.

@@ -7,7 +7,8 @@
 //! Memory, for each class: 32 bytes for each of [`INBOX_MESSAGES`](crate::limits::INBOX_MESSAGES) that
 //! handlers work on, and three sets of numbers. `arrived` has at most
 //! [`INBOX_RANGES`](crate::limits::INBOX_RANGES) gaps; `handled` and `safe` have those and one for each
-//! message that is held: 16 bytes each.
+//! message that is held: 16 bytes each. Refusals are kept until the peer says VOID of their numbers: about
+//! 20 bytes each, [`INBOX_VERDICTS`](crate::limits::INBOX_VERDICTS) and what was held beside them.
 
 use std::collections::VecDeque;
 
@@ -384,13 +385,6 @@ impl Inbox {
     pub(crate) fn timeout(&self) -> Option<Instant> {
         let lanes = Class::ALL.into_iter().map(|class| self.lanes.get(class));
         lanes.flat_map(|lane| [lane.received_batch.due(), lane.handled_batch.due()]).flatten().min()
-    }
-
-    /// Whether a class refused more than is remembered: then a refusal that the peer did not hear of
-    /// becomes a handled message.
-    #[cfg(feature = "__fuzz")]
-    pub(crate) fn forgets_refusals(&self, class: Class) -> bool {
-        self.lanes.get(class).verdicts().count() >= crate::limits::INBOX_VERDICTS
     }
 
     /// Messages of a class that handlers work on.

@@ -1,7 +1,7 @@
 //! What arrived of one class, and what of it was handled. Knows neither the store nor the other
 //! classes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ranges::Numbers;
 use super::word::Verdict;
@@ -29,8 +29,8 @@ pub(super) struct Lane {
     handled: Numbers,
     /// What may be acknowledged as handled.
     pub(super) safe: Numbers,
-    /// The last refusals, whose sender may not have heard of them.
-    verdicts: VecDeque<(u64, Verdict)>,
+    /// Refusals whose sender did not say yet that it has no such message any more.
+    verdicts: BTreeMap<u64, Verdict>,
     /// Something was handled that no batch for the store has.
     pub(super) dirty: bool,
     pub(super) received_batch: Batch,
@@ -53,21 +53,20 @@ impl Lane {
     /// What a store kept.
     pub(super) fn restored(handled: Numbers, verdicts: Vec<(u64, Verdict)>) -> Self {
         let (arrived, safe) = (handled.clone(), handled.clone());
-        Self { arrived, handled, safe, verdicts: verdicts.into(), ..Self::default() }
+        Self { arrived, handled, safe, verdicts: verdicts.into_iter().collect(), ..Self::default() }
     }
 
     pub(super) fn standing(&self, number: u64, hash: &ContentHash) -> Standing {
         if !self.arrived.contains(number) {
-            let room = self.held.len() < INBOX_MESSAGES && self.has_room(number, number);
+            let room = self.held.len() < INBOX_MESSAGES
+                && self.verdicts.len() < INBOX_VERDICTS
+                && self.has_room(number, number);
             return if room { Standing::New } else { Standing::NoRoom };
         }
         match self.find(number).and_then(|index| self.held.get(index)) {
             Some(held) if held.hash == *hash => Standing::Held,
             Some(_) => Standing::Conflict,
-            None => {
-                let verdict = self.verdicts.iter().find(|(refused, _)| *refused == number);
-                Standing::Handled(verdict.map(|(_, verdict)| *verdict))
-            }
+            None => Standing::Handled(self.verdicts.get(&number).copied()),
         }
     }
 
@@ -113,15 +112,14 @@ impl Lane {
 
     /// Remembers a refusal.
     pub(super) fn remember(&mut self, number: u64, verdict: Verdict) {
-        if self.verdicts.len() == INBOX_VERDICTS {
-            self.verdicts.pop_front();
-        }
-        self.verdicts.push_back((number, verdict));
+        self.verdicts.insert(number, verdict);
     }
 
     /// Numbers that no message will have are handled, but for those that are held. Without room for
-    /// them nothing happens: the peer says it again.
+    /// them nothing happens: the peer says it again. A crash may bring a verdict back that was forgotten
+    /// here; then the peer says this again, too.
     pub(super) fn void(&mut self, first: u64, last: u64) {
+        self.verdicts.retain(|number, _| !(first..=last).contains(number));
         if !self.has_room(first, last) {
             return;
         }
@@ -138,7 +136,7 @@ impl Lane {
     }
 
     pub(super) fn verdicts(&self) -> impl Iterator<Item = (u64, Verdict)> + '_ {
-        self.verdicts.iter().copied()
+        self.verdicts.iter().map(|(number, verdict)| (*number, *verdict))
     }
 
     /// What may be acknowledged may be so at once.
@@ -158,7 +156,7 @@ impl Lane {
             return self.safe.head();
         }
         let mut numbers = self.safe.clone();
-        self.verdicts.iter().for_each(|(number, _)| numbers.remove(*number));
+        self.verdicts.keys().for_each(|number| numbers.remove(*number));
         numbers.head()
     }
 

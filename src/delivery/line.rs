@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::outbox::Foreign;
 use super::ranges::Numbers;
 use super::word::Lie;
-use crate::limits::{ACK_WAIT, ACK_WAIT_MAX, OUTBOX_SPAN};
+use crate::limits::{ACK_WAIT, ACK_WAIT_MAX, INBOX_MESSAGES, INBOX_VERDICTS, OUTBOX_SPAN};
 use crate::time::{Instant, spread};
 
 /// What becomes of a message that a lost inbox may have handled.
@@ -69,6 +69,8 @@ struct Void {
 const FREE: u32 = u32::MAX;
 /// Voids kept apart below the first slot.
 const VOIDS: usize = 16;
+/// As many results as an honest peer has in doubt.
+const LEARNT: usize = INBOX_VERDICTS + INBOX_MESSAGES;
 
 #[derive(Debug)]
 pub(super) struct Line<T> {
@@ -90,6 +92,9 @@ pub(super) struct Line<T> {
     taken: u64,
     /// Ascending.
     voids: Vec<Void>,
+    /// Numbers whose result was heard in this session: the peer is told once that no message has them
+    /// any more. [`LEARNT`] at most; of those beyond it hears in the next session.
+    learnt: BTreeSet<u64>,
     /// Numbers sent for the first time, in that order, which is the order in which they are due.
     first_waits: VecDeque<u64>,
     retries: BTreeSet<(Instant, u64)>,
@@ -110,6 +115,7 @@ impl<T> Line<T> {
             heard: false,
             taken: 0,
             voids: Vec::new(),
+            learnt: BTreeSet::new(),
             first_waits: VecDeque::new(),
             retries: BTreeSet::new(),
             expiries: BTreeSet::new(),
@@ -211,6 +217,14 @@ impl<T> Line<T> {
     /// What a message, or a void, that is sent may be acknowledged as.
     pub(super) fn raise(&mut self, number: u64) {
         self.top = self.top.max(number);
+    }
+
+    /// A part of a message was sent: the peer may come to have the whole of it.
+    pub(super) fn begun(&mut self, number: u64) {
+        self.raise(number);
+        if let Some(entry) = self.get_mut(number) {
+            entry.reach = Reach::Peer;
+        }
     }
 
     /// A message was sent; its acknowledgement is due then.
@@ -437,8 +451,31 @@ impl<T> Line<T> {
                 entry.state = State::Waiting;
             }
         }
+        self.learnt.clear();
         self.voids = self.holes(handled);
         self.trim();
+    }
+
+    /// The peer is not told yet that this number is void: a crash may still bring its message back.
+    pub(super) fn hold_back(&mut self, number: u64) {
+        let mut others = Vec::with_capacity(self.voids.len());
+        for Void { first, last, sent } in self.voids.drain(..) {
+            let pieces = [(first, last.min(number - 1)), (first.max(number + 1), last)];
+            let pieces = pieces.into_iter().filter(|(first, last)| first <= last);
+            let is_apart = !(first..=last).contains(&number);
+            match is_apart {
+                true => others.push(Void { first, last, sent }),
+                false => others.extend(pieces.map(|(first, last)| Void { first, last, sent })),
+            }
+        }
+        self.voids = others;
+    }
+
+    /// The peer's result of this number was heard, and the message is gone for good.
+    pub(super) fn learn(&mut self, number: u64) {
+        if self.learnt.len() < LEARNT {
+            self.learnt.insert(number);
+        }
     }
 
     /// Numbers up to the newest that have no message and that the peer did not handle.
@@ -487,7 +524,7 @@ impl<T> Line<T> {
     pub(super) fn tell_void(&mut self, now: Instant) -> Option<(u64, u64)> {
         let taken = self.taken;
         let waits = |void: &Void| void.sent.is_none() && void.first <= taken;
-        let index = self.voids.iter().position(waits)?;
+        let Some(index) = self.voids.iter().position(waits) else { return self.tell_learnt() };
         let void = self.voids.get_mut(index)?;
         let Void { first, last, .. } = *void;
         void.sent = Some(now);
@@ -500,9 +537,21 @@ impl<T> Line<T> {
         Some((first, last))
     }
 
+    /// The first span whose results were heard.
+    fn tell_learnt(&mut self) -> Option<(u64, u64)> {
+        let first = self.learnt.pop_first()?;
+        let mut last = first;
+        while self.learnt.first() == Some(&(last + 1)) {
+            last += 1;
+            self.learnt.pop_first();
+        }
+        Some((first, last))
+    }
+
     /// Whether [`Self::tell_void`] has something.
     pub(super) fn has_void(&self) -> bool {
-        self.voids.iter().any(|void| void.sent.is_none() && void.first <= self.taken)
+        !self.learnt.is_empty()
+            || self.voids.iter().any(|void| void.sent.is_none() && void.first <= self.taken)
     }
 
     /// Voids that were not acknowledged in time are told again.

@@ -15,6 +15,8 @@
 //! its watermark passes it.
 
 mod changes;
+mod leaving;
+mod told;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +25,8 @@ use bytes::Bytes;
 
 pub(crate) use self::changes::Change;
 use self::changes::Changes;
+use self::leaving::{Leaving, Word};
+pub(crate) use self::told::{Continued, Fate, Seen};
 use super::dead::{DeadLetter, DeadLetters};
 pub(crate) use super::line::Doubt;
 use super::line::{Entry, Line, Reach, State};
@@ -54,6 +58,7 @@ pub(crate) struct Outbox<T> {
     attached: bool,
     ready: VecDeque<(Class, u64)>,
     unstored: VecDeque<(Ticket, Class, u64)>,
+    leaving: Leaving,
     changes: Changes<T>,
     /// The last batch taken, and the last one stored.
     taken: Ticket,
@@ -118,28 +123,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) remaining: Option<Duration>,
 }
 
-/// What became of a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fate {
-    /// The peer handled it.
-    Handled,
-    /// The peer did not, and says why.
-    Refused(Verdict),
-    /// Its time to live was over.
-    Expired(Seen),
-    /// The peer did not take it, as often as it was sent: it is a dead letter.
-    Undeliverable,
-    /// The peer lost the inbox that it may have reached.
-    InDoubt,
-}
-
-/// Whether the peer may have seen what it did not settle.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Seen {
-    Never,
-    Perhaps,
-}
-
 /// What the caller is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Event<T> {
@@ -149,17 +132,6 @@ pub(crate) enum Event<T> {
     Received(T),
     /// The message is out of the outbox.
     Settled(T, Fate),
-}
-
-/// How an outbox goes on with the inbox that a RESUME names.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Continued {
-    /// No inbox was known.
-    First,
-    /// The same inbox: so many messages are sent again.
-    Same { replayed: usize },
-    /// Another inbox. The one before may have handled these.
-    Lost { in_doubt: Vec<(Class, u64)> },
 }
 
 impl<T: Clone> Outbox<T> {
@@ -178,6 +150,7 @@ impl<T: Clone> Outbox<T> {
             attached: false,
             ready: VecDeque::new(),
             unstored: VecDeque::new(),
+            leaving: Leaving::default(),
             changes: Changes::new(),
             taken: Ticket::default(),
             stored: Ticket::default(),
@@ -318,6 +291,12 @@ impl<T: Clone> Outbox<T> {
                 self.ready.push_back((class, number));
             }
         }
+        for (class, number, word) in self.leaving.stored(self.stored) {
+            match word {
+                Word::Void => self.lines.get_mut(class).void(number),
+                Word::Learnt => self.lines.get_mut(class).learn(number),
+            }
+        }
     }
 
     /// The next message that may be queued for sending. In a class they come in the order of their
@@ -381,6 +360,11 @@ impl<T: Clone> Outbox<T> {
         })
     }
 
+    /// The first piece of a message was sealed, which is finished from here on while the session lasts.
+    pub(crate) fn begun(&mut self, class: Class, number: u64) {
+        self.lines.get_mut(class).begun(number);
+    }
+
     /// The last piece of a message was sealed.
     pub(crate) fn sent(&mut self, now: Instant, class: Class, number: u64) {
         self.lines.get_mut(class).sent(number, now, self.seed);
@@ -426,6 +410,9 @@ impl<T: Clone> Outbox<T> {
     ) -> Result<(), Lie> {
         if let Some(entry) = self.lines.get_mut(class).settle_one(number)? {
             self.settled(class, number, entry, Fate::Refused(verdict));
+        }
+        if !self.leaving.learn(class, number) {
+            self.lines.get_mut(class).learn(number);
         }
         Ok(())
     }
@@ -590,6 +577,7 @@ impl<T: Clone> Outbox<T> {
         for class in Class::ALL {
             let line = self.lines.get_mut(class);
             line.begin(handled.get(class));
+            self.leaving.begin(class).for_each(|number| line.hold_back(number));
             for number in line.numbers() {
                 let Some(entry) = line.get(number) else { continue };
                 replayed += usize::from(entry.reach != Reach::Nowhere);
@@ -612,7 +600,9 @@ impl<T: Clone> Outbox<T> {
     fn take(&mut self, class: Class, number: u64) -> Option<Entry<T>> {
         let line = self.lines.get_mut(class);
         let entry = line.take(number)?;
-        line.void(number);
+        if self.durability == Durability::Memory {
+            line.void(number);
+        }
         line.trim();
         Some(entry)
     }
@@ -626,8 +616,12 @@ impl<T: Clone> Outbox<T> {
         self.messages -= 1;
         self.bytes -= bytes;
         if self.durability == Durability::Durable {
-            let merged = self.changes.delete(class, number);
-            self.unstored.retain(|(_, of, number)| *of != class || Some(*number) != merged);
+            self.leaving.add(class, number, self.next_ticket());
+            if let Some(merged) = self.changes.delete(class, number) {
+                self.unstored.retain(|(_, of, number)| (*of, *number) != (class, merged));
+                self.leaving.remove(class, merged);
+                self.lines.get_mut(class).void(merged);
+            }
         }
     }
 }

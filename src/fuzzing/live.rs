@@ -272,6 +272,7 @@ impl World {
             Err(error) => {
                 assert!(record.is_empty(), "what is not sealed is not written");
                 match error {
+                    SealError::Unaccepted => assert!(before.is_unaccepted(), "it was accepted"),
                     SealError::Closed => assert!(!before.is_alive(), "a session is alive"),
                     SealError::TooLarge(..) => assert_kept(&before, &end.session),
                     SealError::SequenceExhausted => {

@@ -339,6 +339,7 @@ impl Link {
             match (part, fate) {
                 (CommandPart::Run, fate) => self.commands.heed(now, id, fate),
                 (CommandPart::End, Fate::Handled) => self.commands.executor.told(id),
+                (CommandPart::End, Fate::Undeliverable) => self.commands.executor.untold(id),
                 _ => {}
             }
         }

@@ -1,7 +1,6 @@
 //! What a link holds, for those who check that it stays inside its bounds.
 
 use super::life::Link;
-use crate::priority::Class;
 
 /// How much of everything waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,8 +16,6 @@ pub(crate) struct Gauges {
     pub(crate) pieces: usize,
     /// Messages that the application has.
     pub(crate) held: usize,
-    /// Whether it refused more than it remembers.
-    pub(crate) forgets_refusals: bool,
     /// Whether a session carries it.
     pub(crate) is_attached: bool,
 }
@@ -32,9 +29,6 @@ impl Link {
             notices: self.notices.len(),
             pieces: self.inbound.reassembly.held_bytes(),
             held: self.inbound.holds(),
-            forgets_refusals: Class::ALL
-                .into_iter()
-                .any(|class| self.inbound.inbox.forgets_refusals(class)),
             is_attached: self.session.is_some(),
         }
     }

@@ -214,6 +214,10 @@ impl Outbound {
                 {
                     self.command_fates.push_back((*id, *part, Fate::Sent));
                 }
+                if let (Some(Step::First { .. }), Source::Numbered(number)) = (&step, &item.source)
+                {
+                    self.outbox.begun(class, *number);
+                }
                 let bytes = put(class, step, record);
                 self.piece_flies(now, class, bytes);
                 return true;

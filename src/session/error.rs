@@ -281,6 +281,9 @@ pub enum SealError {
     /// Every position of the session was used. Handshake again.
     #[error("sequence numbers are used up; a new handshake is needed")]
     SequenceExhausted,
+    /// The responder did not accept yet. Its first record says that it did.
+    #[error("session is not accepted yet")]
+    Unaccepted,
     /// The session is over.
     #[error("session is closed")]
     Closed,

@@ -58,7 +58,8 @@ pub enum Progress {
 /// [`Established::finish`], use [`Established::session`].
 #[derive(Debug)]
 pub struct Established {
-    /// The session. It may seal at once; the responder's first record accepts it.
+    /// The session. The responder's first record accepts it, and until then it seals nothing, unless
+    /// it keeps no chain ([`Continuity::Off`]).
     pub session: Session,
     /// The last message of the handshake.
     pub finish: Bytes,

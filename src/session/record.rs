@@ -28,8 +28,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SealError::Closed`] once the session is over (its CLOSE goes out by
-    /// [`Session::poll_transmit`]), [`SealError::SequenceExhausted`] after 2^62 records, which ends
+    /// [`SealError::Unaccepted`] for an initiator until it opened the first record of the responder,
+    /// unless it keeps no chain, [`SealError::Closed`] once the session is over (its CLOSE goes out
+    /// by [`Session::poll_transmit`]), [`SealError::SequenceExhausted`] after 2^62 records, which ends
     /// it.
     pub fn record<'a>(
         &'a mut self,
@@ -48,6 +49,9 @@ impl Session {
     ) -> Result<RecordWriter<'a>, SealError> {
         if self.is_over() {
             return Err(SealError::Closed);
+        }
+        if self.is_mute() {
+            return Err(SealError::Unaccepted);
         }
         if self.sending.is_at_last() {
             self.end(CloseCode::KeyLimit);
@@ -77,7 +81,7 @@ impl Session {
     /// Whether [`Session::poll_transmit`] would write a record.
     #[must_use]
     pub fn has_transmit(&self) -> bool {
-        !self.control.is_empty() && self.phase != Phase::Closed
+        !self.control.is_empty() && self.phase != Phase::Closed && !self.is_mute()
     }
 
     /// Seals what the session itself has to say, if anything, at the end of `out`. Returns whether

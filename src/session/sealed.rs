@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attachment::{Attachment, Order};
+use super::chain::Continuity;
 use super::config::Config;
 use super::control::{Accept, Control};
 use super::event::{Event, Events};
@@ -174,6 +175,15 @@ impl Session {
         !matches!(self.phase, Phase::Unaccepted)
     }
 
+    /// Whether nothing may be sealed yet. What an initiator says confirms its new chain to the
+    /// responder, and it may still give this handshake up for one from the chain before
+    /// (proto-spec [C-14]).
+    pub(super) fn is_mute(&self) -> bool {
+        self.side == Side::Initiator
+            && self.config.continuity != Continuity::Off
+            && self.sending.heard_nothing()
+    }
+
     /// Whether the session is over.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -226,9 +236,12 @@ impl Session {
     }
 
     /// Ends the session. The next record tells the peer; after it, nothing is sealed or opened. Keys
-    /// are erased: what opens records at once, what seals them with that record.
+    /// are erased: what opens records at once, what seals them with that record. An initiator that
+    /// heard nothing of the responder yet has nobody to tell.
     pub fn close(&mut self, code: CloseCode, retry_after: Duration) {
-        if !matches!(self.phase, Phase::Closed) {
+        if self.is_mute() {
+            self.finish();
+        } else if !matches!(self.phase, Phase::Closed) {
             self.control = Control {
                 close: Some((code, millis(retry_after))),
                 accept: self.control.accept.take(),

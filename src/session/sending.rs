@@ -110,6 +110,11 @@ impl Sending {
         }
     }
 
+    /// Whether nothing of the peer was ever opened.
+    pub(super) fn heard_nothing(&self) -> bool {
+        self.epoch == 0 && self.proof == Proof::Missing
+    }
+
     /// Stays in this epoch until a rekey leads out of it.
     pub(super) fn hold(&mut self) {
         self.held = true;

@@ -199,16 +199,38 @@ fn a_resume_with_refusals_says_only_what_is_stored() {
     assert_eq!(*inbox.resumable().get(CLASS), numbers(0, &[(2, 2)]));
 }
 
+/// proto-spec [M-27]: none of them is said to be handled, and none is forgotten for another one.
 #[test]
-fn the_refusals_that_are_remembered_are_few() {
+fn a_refusal_is_remembered_until_its_sender_says_that_it_knows() {
     let mut inbox = inbox(Durability::Memory);
-    for number in 1..=3 * INBOX_VERDICTS as u64 {
+    let most = INBOX_VERDICTS as u64;
+    for number in 1..=most {
         let key = arrive(&mut inbox, number);
         inbox.refused(key, VERDICT);
         inbox.poll_result();
     }
-    let resumable = inbox.resumable();
-    assert_eq!(*resumable.get(CLASS), numbers(2 * INBOX_VERDICTS as u64, &[]));
+    assert_eq!(again(&mut inbox, most + 1), Arrival::NoRoom);
+    assert_eq!(*inbox.resumable().get(CLASS), Numbers::new());
+    inbox.resume(inbox.peer().unwrap());
+    assert_eq!(std::iter::from_fn(|| inbox.poll_result()).count(), INBOX_VERDICTS);
+    inbox.void(NOW, CLASS, 1, 10).unwrap();
+    assert_eq!(*inbox.resumable().get(CLASS), numbers(10, &[]));
+    assert_eq!(again(&mut inbox, 10), Arrival::Duplicate(Level::Handled));
+    arrive(&mut inbox, most + 1);
+}
+
+/// proto-spec [M-27]: also when a crash brought its verdict back.
+#[test]
+fn a_stored_refusal_is_remembered_until_its_sender_says_that_it_knows() {
+    let mut first = inbox(Durability::Durable);
+    let key = arrive(&mut first, 1);
+    first.refused(key, VERDICT);
+    store(&mut first);
+    let mut second = inbox(Durability::Durable);
+    second.restore(first.peer().unwrap(), [(CLASS, numbers(1, &[]), vec![(1, VERDICT)])]);
+    assert_eq!(*second.resumable().get(CLASS), Numbers::new());
+    second.void(NOW, CLASS, 1, 1).unwrap();
+    assert_eq!(*second.resumable().get(CLASS), numbers(1, &[]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::limits::ACK_WAIT_MAX;
+use crate::limits::{ACK_WAIT_MAX, INBOX_MESSAGES, INBOX_VERDICTS};
 
 const CLASS: Class = Class::Normal;
 
@@ -334,6 +334,17 @@ fn an_expired_message_is_not_sent_and_its_number_is_void() {
     assert_eq!(outbox.load(), (0, 0));
 }
 
+/// What is begun is finished, so the peer may handle it.
+#[test]
+fn a_message_that_expires_behind_its_first_piece_was_perhaps_seen() {
+    let mut outbox = attached();
+    outbox.insert(CLASS, Fresh { expires: Some(at(5)), ..fresh(1) }).unwrap();
+    outbox.begun(CLASS, 1);
+    outbox.handle_timeout(at(5), at(5));
+    assert_eq!(events(&mut outbox), [Event::Settled(1, Fate::Expired(Seen::Perhaps))]);
+    assert_eq!(outbox.on_result(CLASS, 1, REFUSED), Ok(()));
+}
+
 #[test]
 fn what_the_peer_holds_does_not_expire_here_while_the_session_lasts() {
     let mut outbox = attached();
@@ -349,9 +360,10 @@ fn what_the_peer_holds_does_not_expire_here_while_the_session_lasts() {
     assert_eq!(outbox.load().0, 0);
 }
 
-/// A crash frees the number for another message, which the peer would take for a duplicate.
+/// proto-spec [M-28]: a crash frees the number for another message, which the peer would take for a duplicate, or brings
+/// the message back, of which the peer would say that it was handled.
 #[test]
-fn a_number_that_is_not_stored_is_not_told_to_be_void() {
+fn a_number_is_told_to_be_void_once_its_row_is_gone() {
     let mut outbox = durable();
     resume(&mut outbox, 9, None);
     put(&mut outbox, 1);
@@ -359,10 +371,76 @@ fn a_number_that_is_not_stored_is_not_told_to_be_void() {
     put(&mut outbox, 2);
     (1..=2).for_each(|number| _ = outbox.withdraw(CLASS, number).unwrap());
     outbox.stored(first);
+    assert_eq!(voids(&mut outbox, CLASS), []);
+    let (second, _) = outbox.take_changes().unwrap();
+    outbox.detach();
+    resume(&mut outbox, 9, Some((CLASS, Numbers::new())));
+    assert_eq!(voids(&mut outbox, CLASS), []);
+    outbox.stored(second);
+    assert_eq!(voids(&mut outbox, CLASS), [(1, 2)]);
+}
+
+/// proto-spec [M-26].
+#[test]
+fn the_peer_hears_once_that_its_result_was_heard() {
+    let mut outbox = attached();
+    (1..=5).for_each(|token| _ = put(&mut outbox, token));
+    send_all(&mut outbox, at(0));
+    for number in [1, 2, 4] {
+        outbox.on_result(CLASS, number, REFUSED).unwrap();
+    }
+    // What counts as handled is told all the same.
+    outbox.on_ack(CLASS, Level::Handled, &numbers(2, &[(4, 4)])).unwrap();
+    assert!(outbox.has_word());
+    assert_eq!(voids(&mut outbox, CLASS), [(1, 2), (4, 4)]);
+    assert!(!outbox.has_word());
+    // A peer that did not hear it says its result again.
+    outbox.on_result(CLASS, 4, REFUSED).unwrap();
+    assert_eq!(voids(&mut outbox, CLASS), [(4, 4)]);
+    // In the next session it left them out of what it handled, or it knows.
+    outbox.on_result(CLASS, 5, REFUSED).unwrap();
+    outbox.detach();
+    resume(&mut outbox, 9, Some((CLASS, numbers(2, &[]))));
+    assert_eq!(voids(&mut outbox, CLASS), [(4, 5)]);
+}
+
+/// proto-spec [M-28]: a crash may bring the message back until then.
+#[test]
+fn a_result_was_heard_once_the_row_is_gone() {
+    let mut outbox = durable();
+    resume(&mut outbox, 7, None);
+    (1..=3).for_each(|token| _ = put(&mut outbox, token));
+    let (ticket, _) = outbox.take_changes().unwrap();
+    outbox.stored(ticket);
+    send_all(&mut outbox, at(0));
+    outbox.on_result(CLASS, 1, REFUSED).unwrap();
+    let (first, _) = outbox.take_changes().unwrap();
+    outbox.on_result(CLASS, 2, REFUSED).unwrap();
+    outbox.on_result(CLASS, 2, REFUSED).unwrap();
+    assert_eq!(voids(&mut outbox, CLASS), []);
+    outbox.stored(first);
+    assert_eq!(voids(&mut outbox, CLASS), [(1, 1)]);
+    outbox.detach();
+    resume(&mut outbox, 7, Some((CLASS, Numbers::new())));
     assert_eq!(voids(&mut outbox, CLASS), [(1, 1)]);
     let (second, _) = outbox.take_changes().unwrap();
     outbox.stored(second);
-    assert_eq!(voids(&mut outbox, CLASS), [(2, 2)]);
+    assert_eq!(voids(&mut outbox, CLASS), [(1, 2)]);
+}
+
+/// A peer that says more results than it can have in doubt costs no more memory for it.
+#[test]
+fn results_that_were_heard_are_bounded() {
+    let mut outbox = attached();
+    let count = 10_000;
+    for token in 1..=count {
+        let number = put(&mut outbox, token);
+        outbox.sent(at(0), CLASS, number);
+        outbox.on_result(CLASS, number, REFUSED).unwrap();
+    }
+    let most = (INBOX_VERDICTS + INBOX_MESSAGES) as u64;
+    assert!(most < count);
+    assert_eq!(voids(&mut outbox, CLASS), [(1, most)]);
 }
 
 /// A disk that takes nothing for a night costs no memory for what expires meanwhile, and frees no number.
@@ -426,13 +504,17 @@ fn voids_do_not_pile_up_behind_the_oldest_message() {
             outbox.withdraw(CLASS, number).unwrap();
         } else {
             outbox.sent(at(0), CLASS, number);
-            outbox.on_result(CLASS, number, Verdict { code: 3, detail: 0 }).unwrap();
+            let mut handled = Numbers::new();
+            handled.insert(number);
+            outbox.on_ack(CLASS, Level::Handled, &handled).unwrap();
         }
     }
     let told = voids(&mut outbox, CLASS);
     assert!(told.len() <= 17, "{} voids", told.len());
     assert_eq!((told[0].0, told.last().unwrap().1), (2, 1_000));
 }
+
+const REFUSED: Verdict = Verdict { code: 3, detail: 0 };
 
 fn at(seconds: u64) -> Instant {
     Instant::from_nanos(seconds * 1_000_000_000)

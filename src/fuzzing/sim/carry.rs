@@ -95,22 +95,15 @@ impl World {
             Ok(accepted) => accepted,
             Err(error) => {
                 note!(self, "connection {number} is refused: {error}");
-                let dialer = &mut self.dialers[agent];
                 match error {
-                    // FINISH was slow, or the backend slept.
-                    HandshakeError::TimedOut => {}
-                    // The agent stored the chain of the later handshake over that of the first, which
-                    // the backend knows to be taken. Only an operator gets it out of there.
-                    HandshakeError::ResumeForked if dialer.is_superseded => {
-                        cast().forget(agent, &mut self.book);
-                    }
-                    HandshakeError::Superseded => dialer.is_superseded = true,
+                    // FINISH was slow, or the backend slept; or that of a handshake which the agent
+                    // gave up was first.
+                    HandshakeError::TimedOut | HandshakeError::Superseded => {}
                     error => unreachable!("an honest handshake is refused: {error}"),
                 }
                 return self.hang_up(number, 1);
             }
         };
-        self.dialers[agent].is_superseded = false;
         let attachment = self.registry.attach(agent);
         note!(self, "backend takes connection {number} of agent {agent}");
         if let Some(conn) = self.conns.get_mut(&number) {

@@ -142,11 +142,6 @@ impl Cast {
         }
     }
 
-    /// The next handshake of an agent is a first contact.
-    pub(super) fn forget(&self, agent: usize, book: &mut ChainBook) {
-        book.forget(self.agent(agent).config.identity().public_key());
-    }
-
     /// Notes that an agent proved to hold its chain.
     pub(super) fn confirm(&self, agent: usize, generation: Generation, book: &mut ChainBook) {
         book.confirm(self.agent(agent).config.identity().public_key(), generation);

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::call::{CommandId, Status};
 use crate::delivery::inbox::InboxChange;
 use crate::delivery::outbox::{Change, Row};
 use crate::delivery::per_class::PerClass;
 use crate::delivery::word::Epoch;
-use crate::link::{Batch, Kept, Token};
+use crate::link::{Batch, CommandChange, ExecutedCommand, IssuedCommand, Kept, Token};
 use crate::priority::Class;
 use crate::time::Instant;
 
@@ -18,6 +19,8 @@ pub(super) struct Rows {
     pub(super) peer_inbox: Option<Epoch>,
     pub(super) peer_outbox: Option<Epoch>,
     marks: BTreeMap<Class, InboxChange>,
+    issued: BTreeMap<CommandId, IssuedCommand>,
+    executed: BTreeMap<CommandId, ExecutedCommand>,
 }
 
 impl Default for Rows {
@@ -28,6 +31,8 @@ impl Default for Rows {
             peer_inbox: None,
             peer_outbox: None,
             marks: BTreeMap::new(),
+            issued: BTreeMap::new(),
+            executed: BTreeMap::new(),
         }
     }
 }
@@ -56,6 +61,13 @@ impl Rows {
                 }
             }
         }
+        keep(&mut self.issued, &batch.issued, |row| row.row.id);
+        keep(&mut self.executed, &batch.executed, |row| row.row.id);
+    }
+
+    /// Where a command stands as its issuer stored it.
+    pub(super) fn issued(&self, id: CommandId) -> Option<Status> {
+        self.issued.get(&id).map(|command| command.row.status)
     }
 
     pub(super) fn kept(&self, outbox: Epoch, inbox: Epoch) -> Kept {
@@ -67,13 +79,26 @@ impl Rows {
             rows: self.rows.values().cloned().collect(),
             peer_outbox: self.peer_outbox,
             marks: self.marks.values().cloned().collect(),
-            issued: Vec::new(),
-            executed: Vec::new(),
+            issued: self.issued.values().cloned().collect(),
+            executed: self.executed.values().cloned().collect(),
         }
     }
 
     pub(super) fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.rows.values().map(|row| &row.message.token)
+    }
+}
+
+fn keep<T: Clone>(
+    rows: &mut BTreeMap<CommandId, T>,
+    changes: &[CommandChange<T>],
+    id: impl Fn(&T) -> CommandId,
+) {
+    for change in changes {
+        match change {
+            CommandChange::Put(row) => drop(rows.insert(id(row), row.clone())),
+            CommandChange::Remove(id) => drop(rows.remove(id)),
+        }
     }
 }
 

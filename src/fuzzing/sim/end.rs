@@ -7,7 +7,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::cast::{agent_id, backend_id, drawn};
 use super::disk::Rows;
-use crate::call::{AnswerError, Ask, Correlation, ErrorCode, Failure};
+use crate::call::{
+    AnswerError, Ask, Command, CommandId, Correlation, ErrorCode, Executed, ExecutorError, Failure,
+    OnCrash, Status,
+};
 use crate::channel::{ChannelName, Pattern};
 use crate::delivery::credit::Amount;
 use crate::delivery::outbox::Capacity;
@@ -16,8 +19,8 @@ use crate::delivery::word::{Durability, Epoch};
 use crate::ids::{Generation, Role};
 use crate::limits::{LINK_EVENTS, REASSEMBLY_BYTES, SUBSCRIPTIONS};
 use crate::link::{
-    Batch, Config, Delivery, Event, Gauges, Link, LinkError, MessageId, Publish, PublishError,
-    RequestError, State, SubscribeError, Who,
+    Batch, CommandError, Config, Delivery, Event, Gauges, Link, LinkError, MessageId, Publish,
+    PublishError, RequestError, State, SubscribeError, Who,
 };
 use crate::priority::Class;
 use crate::session::Session;
@@ -30,6 +33,7 @@ pub(super) struct Terms {
     pub(super) window: Amount,
     pub(super) outbox: Capacity,
     pub(super) queue: Bounds,
+    pub(super) on_crash: OnCrash,
 }
 
 /// Content of one message at most.
@@ -76,6 +80,8 @@ pub(super) struct End {
     pub(super) subscribed: Vec<u32>,
     pub(super) working: Vec<Delivery>,
     pub(super) calls: Vec<Work>,
+    /// Commands that its handlers run.
+    pub(super) running: Vec<CommandId>,
     /// Effects that no batch has yet.
     pub(super) effects: Vec<u64>,
     /// The last number, or id, of each kind in this session.
@@ -122,6 +128,7 @@ impl End {
         config.class_window = terms.class_window;
         config.outbox = terms.outbox;
         config.queue = terms.queue;
+        config.on_crash = terms.on_crash;
         config.message_bytes = MESSAGE_BYTES;
         // Counted from one: an epoch of zeros is none.
         let life = if kept.is_some() { 1 } else { life + 1 };
@@ -153,6 +160,7 @@ impl End {
             subscribed: Vec::new(),
             working: Vec::new(),
             calls: Vec::new(),
+            running: Vec::new(),
             effects: Vec::new(),
             order: BTreeMap::new(),
             ids: BTreeMap::new(),
@@ -265,6 +273,32 @@ impl End {
     pub(super) fn fail(&mut self, now: Now, correlation: Correlation) -> Result<(), AnswerError> {
         let failure = Failure::new(ErrorCode::Application(7));
         self.link.fail(now, correlation, &failure)
+    }
+
+    pub(super) fn command(
+        &mut self,
+        now: Now,
+        channel: ChannelName,
+        command: Command,
+    ) -> Result<(), CommandError> {
+        self.link.command(now, channel, command)
+    }
+
+    pub(super) fn cancel_command(&mut self, now: Now, id: CommandId) {
+        self.link.cancel_command(now, id);
+    }
+
+    pub(super) fn command_status(&self, id: CommandId) -> Option<Status> {
+        self.link.command_status(id)
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        executed: Executed,
+    ) -> Result<(), ExecutorError> {
+        self.link.finish(now, id, executed)
     }
 
     pub(super) fn handle_record(&mut self, now: Now, record: BytesMut) -> Result<(), LinkError> {

@@ -155,6 +155,9 @@ impl World {
                 }
             }
             self.ends[end] = born;
+        }
+        self.recall(process);
+        for end in self.ends_of(process) {
             self.begin(end);
         }
         if process < self.agents {

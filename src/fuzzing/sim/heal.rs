@@ -46,6 +46,7 @@ impl World {
         }
         self.check_urgency();
         self.judge();
+        self.judge_orders();
         self.part();
     }
 
@@ -95,6 +96,9 @@ impl World {
                 waiting.push(format!("nobody noticed that connection {number} is dead"));
             }
         }
+        for (id, ordered) in self.open_orders() {
+            waiting.push(format!("{id:?} has no end: {ordered:?}"));
+        }
         let now = self.now;
         let busy = self.processes.iter();
         let busy =
@@ -121,6 +125,9 @@ impl World {
         }
         if self.dice.once_in(4) {
             self.ask(end);
+        }
+        if self.dice.once_in(4) {
+            self.order(end);
         }
         self.pump(end);
     }

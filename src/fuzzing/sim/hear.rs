@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::cast::cast;
 use super::end::{Work, channel};
-use super::ledger::Losses;
 use super::world::{World, note};
 use crate::call::{AnswerEvent, Caller, ErrorCode, Outcome, RequestEvent};
 use crate::delivery::inbox::PeerOutbox;
@@ -31,8 +30,7 @@ impl World {
                 let receiver = &self.processes[self.process_of(end ^ 1)];
                 let lost = receiver.rows.is_none() && receiver.life > 0;
                 let now = self.clock(end).instant;
-                let forgets = self.ends[end ^ 1].gauges().forgets_refusals;
-                self.ledger.settle(id, fate, now, Losses { memory: lost, refusals: forgets });
+                self.ledger.settle(id, fate, now, lost);
             }
             Event::Stored(own) => {
                 if let Some(id) = self.ends[end].ids.get(&own) {
@@ -61,6 +59,8 @@ impl World {
                 }
                 AnswerEvent::Stop { .. } | AnswerEvent::Room { .. } => {}
             },
+            Event::Command(event) => self.hear_command(end, event),
+            Event::Run { channel, event } => self.hear_run(end, channel, event),
             other => note!(self, "end {end} {other:?}"),
         }
     }

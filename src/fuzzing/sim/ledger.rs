@@ -28,15 +28,6 @@ pub(super) struct Message {
     pub(super) is_late: bool,
 }
 
-/// What the receiver of a message does not know any more.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Losses {
-    /// It lost its inbox at least once.
-    pub(super) memory: bool,
-    /// It refused more messages than it remembers, so some of them count as handled.
-    pub(super) refusals: bool,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     messages: BTreeMap<u64, Message>,
@@ -94,8 +85,9 @@ impl Ledger {
         assert_eq!(*count, 1, "{id} is handled twice");
     }
 
-    /// The sender hears what became of a message. `now` is on its clock.
-    pub(super) fn settle(&mut self, id: u64, fate: Fate, now: Instant, lost: Losses) {
+    /// The sender hears what became of a message. `now` is on its clock; `lost` is whether the receiver
+    /// ever lost its inbox.
+    pub(super) fn settle(&mut self, id: u64, fate: Fate, now: Instant, lost: bool) {
         let message = self.message(id);
         assert!(message.fate.is_none(), "{id} has two fates: {:?}, {fate:?}", message.fate);
         message.fate = Some(fate);
@@ -103,7 +95,7 @@ impl Ledger {
         match fate {
             Fate::Handled => {
                 assert!(numbered, "{id} has no number, and is acknowledged");
-                let is_handled = !message.effects.is_empty() || lost.refusals;
+                let is_handled = !message.effects.is_empty();
                 assert!(is_handled, "{id} is acknowledged, and was not handled");
             }
             Fate::Refused(verdict) => match verdict.code {
@@ -122,7 +114,7 @@ impl Ledger {
             }
             Fate::InDoubt => {
                 assert!(numbered && message.doubt == Doubt::Surface, "{id} is in doubt");
-                assert!(lost.memory, "{id} is in doubt, and nobody lost its memory");
+                assert!(lost, "{id} is in doubt, and nobody lost its memory");
             }
         }
     }

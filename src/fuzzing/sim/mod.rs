@@ -17,6 +17,7 @@ mod faults;
 mod heal;
 mod hear;
 mod ledger;
+mod orders;
 mod playing;
 mod shelf;
 mod trace;

@@ -49,6 +49,8 @@ impl World {
             48 | 49 => self.cancel(end),
             50..53 => self.resubscribe(end),
             53 => self.trespass(end),
+            54..58 => self.order(end),
+            58 => self.withdraw(),
             _ => {}
         }
     }
@@ -68,6 +70,10 @@ impl World {
         let answers = if is_healed { usize::MAX } else { self.dice.pick(3) };
         for _ in 0..answers.min(self.ends[end].calls.len()) {
             self.answer(end);
+        }
+        let obeys = if is_healed { usize::MAX } else { self.dice.pick(3) };
+        for _ in 0..obeys.min(self.ends[end].running.len()) {
+            self.obey(end);
         }
         let done = if is_healed { u64::MAX } else { self.dice.roll(6) };
         for _ in 0..done {

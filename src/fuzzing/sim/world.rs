@@ -10,8 +10,10 @@ use super::dice::Dice;
 use super::disk::{Disk, Rows};
 use super::end::{End, MESSAGE_BYTES, Terms};
 use super::ledger::Ledger;
+use super::orders::Ordered;
 use super::shelf::Shelf;
 use super::trace::Trace;
+use crate::call::{CommandId, OnCrash};
 use crate::delivery::credit::Amount;
 use crate::delivery::outbox::Capacity;
 use crate::delivery::queue::Bounds;
@@ -64,8 +66,6 @@ pub(super) struct Dialer {
     /// The connection that `chain` comes from.
     pub(super) chain_of: u64,
     pub(super) is_dialling: bool,
-    /// Another handshake of its own was first.
-    pub(super) is_superseded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,6 +92,7 @@ pub(super) struct World {
     pub(super) registry: Registry,
     pub(super) book: ChainBook,
     pub(super) ledger: Ledger,
+    pub(super) orders: BTreeMap<CommandId, Ordered>,
     pub(super) phase: Phase,
     /// Whether sessions come from handshakes.
     pub(super) shakes_hands: bool,
@@ -136,12 +137,14 @@ impl World {
         let processes = Shelf(processes.collect());
         let bytes = 2 * MESSAGE_BYTES as u64;
         let window = |messages| Amount { messages, bytes };
+        let on_crash = dice.one_of([OnCrash::Report, OnCrash::Report, OnCrash::Rerun]);
         let terms = match dice.roll(3) {
             0 => Terms {
                 class_window: Amount::CLASS_WINDOW,
                 window: Amount::SUBSCRIPTION_WINDOW,
                 outbox: Capacity::default(),
                 queue: Bounds::default(),
+                on_crash,
             },
             // Small, so that every bound is met.
             _ => Terms {
@@ -149,6 +152,7 @@ impl World {
                 window: window(4 + dice.roll(5)),
                 outbox: Capacity { messages: 30, bytes: 600_000 },
                 queue: Bounds { messages: 20, bytes: 2 * MESSAGE_BYTES },
+                on_crash,
             },
         };
         let shakes_hands = dice.once_in(20);
@@ -168,6 +172,7 @@ impl World {
             registry: Registry::default(),
             book: ChainBook::new(),
             ledger: Ledger::default(),
+            orders: BTreeMap::new(),
             phase: Phase::Hostile,
             shakes_hands,
             ticks: 0,
