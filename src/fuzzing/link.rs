@@ -7,18 +7,19 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::input::Input;
+use super::link_names::{all, channel, class, epoch, name, reliability};
 use super::parties::{self, Choice, Trust};
 use crate::call::{
     AnswerEvent, Answering, Ask, Caller, Command, CommandId, Correlation, ErrorCode, Executed,
     ExecutorEvent, Failure, OnDetach, OnPeerLost, Progress, RequestEvent,
 };
-use crate::channel::{ChannelCode, ChannelName, Pattern};
+use crate::channel::ChannelCode;
 use crate::crypto::Suite;
 use crate::delivery::credit::Amount;
 use crate::delivery::inbox::PeerOutbox;
 use crate::delivery::outbox::Doubt;
-use crate::delivery::word::{Durability, Epoch};
-use crate::ids::{PeerId, Role};
+use crate::delivery::word::Durability;
+use crate::ids::Role;
 use crate::limits::{
     ALIASES, INBOX_MESSAGES, LINK_DATAGRAMS, LINK_EVENTS, OUTBOX_MESSAGES, QUEUE_CONTROL_MESSAGES,
     QUEUE_MESSAGES, REASSEMBLY_BYTES, SUBSCRIPTION_WINDOW_MESSAGES, SUBSCRIPTIONS,
@@ -527,51 +528,4 @@ impl World {
         let left = self.links.each_ref().map(|link| (link.state(), link.holdings()));
         assert!(!self.honest, "something is never settled: {left:?}");
     }
-}
-
-fn name(side: usize) -> PeerId {
-    match PeerId::new(if side == 0 { "agent" } else { "backend" }) {
-        Ok(name) => name,
-        Err(error) => unreachable!("it is a name: {error}"),
-    }
-}
-
-/// The channel on which a side speaks.
-fn channel(side: usize, topic: &str) -> ChannelName {
-    let made = match side {
-        0 => ChannelName::agent(&name(0), topic),
-        _ => ChannelName::backend(&name(0), topic),
-    };
-    match made {
-        Ok(channel) => channel,
-        Err(error) => unreachable!("it is a channel: {error}"),
-    }
-}
-
-/// Everything that a side may hear.
-fn all(side: usize) -> Pattern {
-    match Pattern::new(if side == 0 { "backend.agent.>" } else { "agent.>" }) {
-        Ok(pattern) => pattern,
-        Err(error) => unreachable!("it is a pattern: {error}"),
-    }
-}
-
-fn epoch(number: u8) -> Epoch {
-    match Epoch::from_bytes([number; 16]) {
-        Some(epoch) => epoch,
-        None => unreachable!("it is not zero"),
-    }
-}
-
-fn class(how: u8) -> Class {
-    match how & 3 {
-        0 => Class::Critical,
-        1 => Class::High,
-        2 => Class::Normal,
-        _ => Class::Low,
-    }
-}
-
-fn reliability(is_numbered: bool) -> Reliability {
-    if is_numbered { Reliability::AtLeastOnce } else { Reliability::BestEffort }
 }

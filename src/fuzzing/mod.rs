@@ -16,6 +16,7 @@ mod handshake;
 mod input;
 mod layouts;
 mod link;
+mod link_names;
 mod link_seeds;
 mod live;
 #[cfg(feature = "websocket")]

@@ -178,7 +178,7 @@ impl Session {
     /// Whether nothing may be sealed yet. What an initiator says confirms its new chain to the
     /// responder, and it may still give this handshake up for one from the chain before
     /// (proto-spec [C-14]).
-    pub(super) fn is_mute(&self) -> bool {
+    pub(crate) fn is_mute(&self) -> bool {
         self.side == Side::Initiator
             && self.config.continuity != Continuity::Off
             && self.sending.heard_nothing()
