@@ -78,9 +78,10 @@ async fn run() -> Result<(), Failure> {
     println!("backend: {:?}", String::from_utf8_lossy(&result));
     claim(result == "openssl-3.6 is gone; run 2", "it did not run once")?;
     claim(*runs.borrow() == 2, "something ran again")?;
-    while let Ok(event) = events.try_recv() {
-        if let LinkEvent::Connected { recovery, .. } = event {
+    loop {
+        if let LinkEvent::Connected { recovery, .. } = events.recv().await? {
             println!("backend: the link went on as {recovery:?}");
+            break;
         }
     }
 
@@ -106,9 +107,15 @@ async fn run() -> Result<(), Failure> {
 
 /// Prints each status of a command, and returns its result.
 async fn follow(mut command: Command) -> Result<Bytes, waxwire::Error> {
-    println!("backend: {:?}", command.status());
-    while !command.status().is_settled() {
-        println!("backend: {:?}", command.changed().await?);
+    let mut status = command.status();
+    println!("backend: {status:?}");
+    while !status.is_settled() {
+        let next = command.changed().await?;
+        // The first change may be the one that was read above.
+        if next != status {
+            println!("backend: {next:?}");
+        }
+        status = next;
     }
     command.result().await
 }

@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use waxwire::body::from_slice;
 use waxwire::{
     Agent, Backend, Body, CommandStatus, Context, ErrorKind, Failure as Failed, FailureCode, Level,
     PeerId,
@@ -55,7 +54,7 @@ struct Acknowledged {
     ok: bool,
 }
 
-#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Status {
     sender: String,
     sent: u32,
@@ -70,7 +69,14 @@ struct Desk {
     scheduled: BTreeMap<String, Schedule>,
 }
 
-type Shared = Mutex<Desk>;
+impl Desk {
+    fn status(&self) -> Result<Status, std::num::TryFromIntError> {
+        let (sent, scheduled) = (self.sent.len().try_into()?, self.scheduled.len().try_into()?);
+        Ok(Status { sender: self.sender.clone(), sent, scheduled })
+    }
+}
+
+type Shared = Arc<Mutex<Desk>>;
 
 /// Changes the desk, and tells the backend what came of it.
 async fn work<T>(
@@ -141,7 +147,8 @@ async fn run() -> Result<(), Failure> {
     let settings = Settings { sender: "Clinic".to_owned() };
     let mut commands = vec![edge.command("update_config", Body(settings)).await?];
 
-    let agent = Agent::builder(id, agent_config).with_state(Shared::default()).open().await?;
+    let desk = Shared::default();
+    let agent = Agent::builder(id, agent_config).with_state(Shared::clone(&desk)).open().await?;
     agent.on_command("send_message", send)?;
     agent.on_command("schedule_message", schedule)?;
     agent.on_command("cancel_message", cancel)?;
@@ -179,12 +186,14 @@ async fn run() -> Result<(), Failure> {
     let failed = commands.iter().filter(|command| command.status() == CommandStatus::Failed);
     claim(failed.count() == 1, "one command was to fail")?;
 
-    let status = Status { sender: "Clinic".to_owned(), sent: 1, scheduled: 0 };
+    let status = desk.lock().map_err(|_| "a handler failed")?.status()?;
     let told = tokio::spawn(
         agent.publish("status", Body(&status)).confirm(Level::Processed).into_future(),
     );
     let heard = statuses.next().await.ok_or("the backend is closed")?;
-    println!("\nstatus of {}: {:?}", heard.agent(), from_slice::<Status>(heard.payload())?);
+    let status: Status = heard.read()?;
+    println!("\nstatus of {}: {status:?}", heard.agent());
+    claim((status.sent, status.scheduled) == (1, 0), "something was sent twice, or not at all")?;
     heard.done();
     told.await??;
     agent.close().await?;
