@@ -69,9 +69,13 @@ async fn agent(
             .open()
             .await?;
     agent.connect(address).await?;
-    for number in 0..readings.parse::<u32>()? {
+    let count = readings.parse::<u32>()?;
+    for number in 0..count {
         let reading = format!("process {process}, reading {number}");
-        agent.publish("readings", reading.clone()).confirm(Level::Stored).await?;
+        // A link that is closed without a session leaves what it stored to the next process, and after
+        // the last there is none.
+        let level = if number + 1 == count { Level::Processed } else { Level::Stored };
+        agent.publish("readings", reading.clone()).confirm(level).await?;
         println!("{reading}");
     }
     Ok(agent.close().await?)
