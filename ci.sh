@@ -95,19 +95,27 @@ job_features() { # each feature alone, all together, the fuzz targets and tests/
     [ "$(uname -m)" != x86_64 ] || cargo check --locked --manifest-path tests/ct/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
 }
 
-job_examples() { # run every example; echo alone, echo_backend with echo_agent, no_runtime
+job_examples() { # run every example; echo alone, echo_backend with echo_agent, the others
     work=$(mktemp -d)
     trap clean_up EXIT
 
     timeout 300 cargo run --locked --example echo | tee "$work/echo"
     wanted "$work/echo" '^backend: ' '^agent: ' '^heard: ' '^wire: ' 'holds 0 of the'
 
-    cargo build --locked -p waxwire --examples
-    if [ -f examples/no_runtime.rs ]; then
-        timeout 60 "$binaries/examples/no_runtime" | tee "$work/no_runtime"
-        wanted "$work/no_runtime" 'on both sides: true'
-    fi
-    [ ! -f examples/echo_backend.rs ] || two_processes
+    cargo build --locked -p waxwire --examples --features store-redb
+    example channels 'refused it with code 4' 'disks: 2 messages, 28 bytes'
+    example priorities 'critical: .* is here' 'bulk: all 4194304 bytes' 'at the median'
+    example requests '100 % of' '1200 items in order' 'the handler stopped' 'the deadline passed'
+    example resume 'process 5 is killed' ' 0 are lost and 0 were handled twice'
+    example commands 'kernel-6.1 is gone; run 1' 'went on as Resumed' \
+        'openssl-3.6 is gone; run 2' 'time to live was over'
+    example custom_transport '^wire: cut' '^sessions: \[Fresh, Resumed'
+    example secrets_agent 'db/password, version 1' 'renewed for' 'lease.revoked'
+    example edge_relay '^send_message *Succeeded' '^cancel_message *Failed' '^status of box-12'
+    example tool_calls '^audit' 'uptime .* succeeded' 'rm .* failed: no such tool'
+    example security_agent '1 of 1 apply it' 'Critical agent.host-9.threats' 'removed /tmp/.x'
+    example no_runtime 'on both sides: true'
+    two_processes
     clean_up
     trap - EXIT
 }
@@ -368,6 +376,15 @@ stop() {
 clean_up() {
     stop ${shown:-} ${page:-} ${backend:-}
     rm -rf "$work"
+}
+
+# Runs an example for a minute at most, and wants lines of it: NAME PATTERN...
+example() {
+    local name=$1
+    shift
+    say "example $name"
+    timeout 60 "$binaries/examples/$name" | tee "$work/$name"
+    wanted "$work/$name" "$@"
 }
 
 # Makes the agent's key, starts a backend that admits it, runs the agent with the arguments that the

@@ -5,65 +5,52 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use waxwire::runtime::{Dialer, Listener, ListenerOptions, new_identity};
-use waxwire::session::{Config, Pinned};
-use waxwire::{PeerId, Realm, Role};
+use waxwire::{Agent, Backend, Context, PeerId, Presence};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::pair::{Failure, claim};
+
+#[path = "shared/pair.rs"]
+mod pair;
 
 const LINES: [&str; 3] = ["isolate host 10.1.2.3", "rotate the database password", "that is all"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    pair::ended(run().await)
 }
 
 async fn run() -> Result<(), Failure> {
-    let realm = Realm::new("demo")?;
-    let (agent_key, backend_key) = (new_identity()?, new_identity()?);
-    let agent_pin = agent_key.public_key().fingerprint();
-    let backend_pin = backend_key.public_key().fingerprint();
+    let id = PeerId::new("edge-1")?;
+    let (agent_config, backend_config) = pair::configs(&id)?;
 
-    // The backend admits this one agent.
-    let agents = Pinned::one(PeerId::new("edge-1")?, Role::Agent, agent_pin);
-    let config = Config::backend(realm.clone(), backend_key).peer(agents);
-    let mut listener =
-        Listener::websocket("127.0.0.1:0", config, &ListenerOptions::default()).await?;
+    // The backend admits this one agent, and answers what it asks about `echo`.
+    let backend = Backend::open(backend_config).await?;
+    backend.on_request("agent.*.echo", async |_: Context, line: Bytes| line)?;
+    let mut presence = backend.presence();
+    let address = backend.listen("ws://127.0.0.1:0").await?;
     let recording = Arc::new(Mutex::new(Vec::new()));
-    let wire = record_between(listener.local_address(), Arc::clone(&recording)).await?;
+    let wire = record_between(address, Arc::clone(&recording)).await?;
 
-    tokio::spawn(async move {
-        let mut connection = listener.accept().await?;
-        let peer = connection.peer();
-        println!("backend: {} is here, as {}", peer.id, peer.key.fingerprint());
-        while let Some(line) = connection.recv().await? {
-            connection.send(&line).await?;
-        }
-        Ok::<_, Failure>(())
-    });
-
-    // The agent speaks to this one backend.
-    let backends = Pinned::one(PeerId::new("backend")?, Role::Backend, backend_pin);
-    let dialer = Dialer::new(Config::agent(realm, agent_key).peer(backends));
-    let mut connection = dialer.websocket(&format!("ws://{wire}/")).await?;
-    let pin = connection.peer().key.fingerprint();
-    println!("agent:   session {} with {pin}", connection.id());
+    let agent = Agent::open(id, agent_config).await?;
+    agent.connect(format!("ws://{wire}/")).await?;
+    let Presence::Online(here) = presence.recv().await? else {
+        return Err("the agent is gone".into());
+    };
+    let (seen, told) = (backend.agent(&here.id)?.peer(), agent.peer());
+    let (Some(seen), Some(told)) = (seen, told) else { return Err("nobody was proven".into()) };
+    println!("backend: {} is here, as {}", seen.id, seen.key.fingerprint());
+    println!("agent:   session {} with {}", here.session, told.key.fingerprint());
     for line in LINES {
         let before = recording.lock().map_or(0, |bytes| bytes.len());
-        connection.send(line.as_bytes()).await?;
-        let echo = connection.recv().await?.ok_or("the backend closed early")?;
-        println!("\nsaid:    {line:?}\nheard:   {:?}", String::from_utf8_lossy(&echo));
+        let heard = agent.request("echo", line).await?;
+        println!("\nsaid:    {line:?}\nheard:   {:?}", String::from_utf8_lossy(&heard));
         show(&recording, before);
+        claim(heard == line, "the echo is another line")?;
     }
-    connection.close().await?;
+    agent.close().await?;
 
     // WebSocket masks what the client sends; the echoes came back unmasked.
     let seen = recording.lock().map_err(|_| "the wire failed")?;
@@ -73,7 +60,7 @@ async fn run() -> Result<(), Failure> {
         seen.len(),
         LINES.len()
     );
-    if leaks == 0 { Ok(()) } else { Err("plaintext on the wire".into()) }
+    claim(leaks == 0, "plaintext on the wire")
 }
 
 /// A relay in front of `backend` that keeps a copy of every byte, both ways. Returns its address.

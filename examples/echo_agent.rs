@@ -5,12 +5,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bytes::Bytes;
 use clap::Parser;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
-use waxwire::runtime::{Dialer, seed};
+use waxwire::runtime::seed;
 use waxwire::session::{Config, Pinned};
-use waxwire::{Fingerprint, Identity, PeerId, Realm, Role};
+use waxwire::{Agent, Fingerprint, Identity, LinkEvent, PeerId, Realm, Reconnect, Role};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -22,6 +21,9 @@ struct Options {
     /// File of this agent's key; made on first use.
     #[arg(long, default_value = "agent.pem")]
     key: PathBuf,
+    /// Name under which the backend admits this agent: agent-0 for its first --agent, and so on.
+    #[arg(long, default_value = "agent-0")]
+    id: String,
     /// Fingerprint of the backend. Without it, only this agent's own is printed.
     #[arg(long)]
     backend: Option<Fingerprint>,
@@ -49,31 +51,23 @@ async fn run() -> Result<(), Failure> {
         return Ok(());
     };
     let backend = Pinned::one(PeerId::new("backend")?, Role::Backend, pin);
-    let dialer = Dialer::new(Config::agent(Realm::new("echo")?, key).peer(backend));
-    let connection = dialer.websocket(&options.connect).await?;
-    println!("connected; session {}. Type lines, end with Ctrl-D.", connection.id());
-
-    let (sender, mut receiver) = connection.spawn();
-    let mut lines = BufReader::new(stdin()).lines();
-    let (mut typing, mut unanswered) = (true, 0);
-    while typing || unanswered > 0 {
-        tokio::select! {
-            line = lines.next_line(), if typing => match line? {
-                Some(line) => {
-                    sender.send(Bytes::from(line)).await?;
-                    unanswered += 1;
-                }
-                None => typing = false,
-            },
-            echo = receiver.recv() => {
-                let echo = echo?.ok_or("the backend closed the session")?;
-                println!("echo: {}", String::from_utf8_lossy(&echo).escape_debug());
-                unanswered -= 1;
-            }
+    let config = Config::agent(Realm::new("echo")?, key).peer(backend);
+    // Someone types, and wants to know: by default an agent dials for ever.
+    let patience = Reconnect::new().with_attempts(3);
+    let agent = Agent::builder(PeerId::new(options.id)?, config).with_reconnect(patience);
+    let agent = agent.open().await?;
+    let mut events = agent.events();
+    agent.connect(&options.connect).await?;
+    while let Ok(event) = events.recv().await {
+        if let LinkEvent::Connected { session, .. } = event {
+            println!("connected; session {session}. Type lines, end with Ctrl-D.");
+            break;
         }
     }
-    // The driver says goodbye once its last sender is gone.
-    drop(sender);
-    while receiver.recv().await?.is_some() {}
-    Ok(())
+    let mut lines = BufReader::new(stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        let echo = agent.request("echo", line).await?;
+        println!("echo: {}", String::from_utf8_lossy(&echo).escape_debug());
+    }
+    Ok(agent.close().await?)
 }

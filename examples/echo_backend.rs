@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bytes::Bytes;
 use clap::Parser;
-use waxwire::runtime::{Connection, Listener, ListenerOptions, seed};
+use tokio::signal::ctrl_c;
+use waxwire::runtime::{ListenerOptions, seed};
 use waxwire::session::{Config, Pinned};
-use waxwire::transport::Transport;
 use waxwire::transport::websocket::AcceptOptions;
-use waxwire::{Fingerprint, Identity, PeerId, Realm, Role};
+use waxwire::{Backend, Context, Fingerprint, Identity, PeerId, Presence, Realm, Role};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -62,28 +63,29 @@ async fn run() -> Result<(), Failure> {
         .iter()
         .fold(AcceptOptions::new(), |upgrade, origin| upgrade.with_allowed_origin(origin));
     let allows = ListenerOptions::default().with_upgrade(upgrade);
-    let mut listener = Listener::websocket(&*options.listen, config, &allows).await?;
-    let address = listener.local_address();
+    let backend = Backend::builder(config).with_listening(allows).open().await?;
+    backend.on_request("agent.*.echo", echo)?;
+    let mut presence = backend.presence();
+    let address = backend.listen(format!("ws://{}", options.listen)).await?;
     println!("cargo run --example echo_agent -- --connect ws://{address}/ --backend {pin}");
     loop {
-        let connection = listener.accept().await?;
-        tokio::spawn(async move {
-            let id = connection.peer().id.clone();
-            println!("{id} connected");
-            match echo(connection).await {
-                Ok(()) => println!("{id} left"),
-                Err(error) => println!("{id} is gone: {error}"),
+        tokio::select! {
+            change = presence.recv() => match change? {
+                Presence::Online(agent) => println!("{} connected", agent.id),
+                Presence::Offline { id, .. } => println!("{id} left"),
+                _ => {}
+            },
+            stop = ctrl_c() => {
+                stop?;
+                return Ok(backend.close().await?);
             }
-        });
+        }
     }
 }
 
-async fn echo<T: Transport>(mut connection: Connection<T>) -> Result<(), waxwire::Error> {
-    while let Some(line) = connection.recv().await? {
-        println!("{}: {}", connection.peer().id, String::from_utf8_lossy(&line).escape_debug());
-        connection.send(&line).await?;
-    }
-    Ok(())
+async fn echo(context: Context, line: Bytes) -> Bytes {
+    println!("{}: {}", context.agent(), String::from_utf8_lossy(&line).escape_debug());
+    line
 }
 
 /// `RUST_LOG` if set, else a line for every handshake that is refused.

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{ErrorCode as FailureCode, Failure, Retry};
@@ -22,7 +23,7 @@ use crate::transport::TransportError;
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What failed.
@@ -80,7 +81,7 @@ pub enum Undelivered {
     /// The peer does not allow it: a rule of its policy, or a channel that is disabled.
     #[error("the peer refused it with code {code}")]
     Refused {
-        /// Why, by the codes of proto-spec 9.5.
+        /// Why, by the codes of proto-spec 9.2 and 10.6.
         code: u16,
     },
     /// The peer's application refused it.
@@ -147,7 +148,13 @@ impl Error {
         kind: ErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, source: Some(source.into()) }
+        Self { kind, source: Some(Arc::from(source.into())) }
+    }
+
+    /// The same, for another who waits for it.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn again(&self) -> Self {
+        Self { kind: self.kind, source: self.source.clone() }
     }
 
     /// What failed.
@@ -407,6 +414,18 @@ mod tests {
         let broken = OpenError::Frame(crate::session::FrameError::Misplaced(0x13));
         let error = Error::from(broken);
         assert_eq!(error.to_string(), format!("session is closed (ProtocolViolation): {broken}"));
+    }
+
+    #[cfg(feature = "runtime")]
+    #[test]
+    fn an_error_that_is_told_again_is_the_same() {
+        let refused = HandshakeError::Refused(Refusal::UnknownKey);
+        let error = Error::from(refused);
+        assert!(!error.is_retryable());
+        let again = error.again();
+        assert_eq!(again.to_string(), error.to_string());
+        assert_eq!(again.is_retryable(), error.is_retryable());
+        assert_eq!(again.source().and_then(|source| source.downcast_ref()), Some(&refused));
     }
 
     /// Fails to compile when a kind is added: it belongs into [`KINDS`] too.

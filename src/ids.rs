@@ -69,6 +69,13 @@ impl fmt::Display for Realm {
     }
 }
 
+/// So that a name that was proven can stand where one is asked for, as in `Backend::agent`.
+impl AsRef<str> for PeerId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -207,6 +214,7 @@ mod tests {
         assert_eq!(id.to_string(), "ab".repeat(16));
         assert_eq!(format!("{id:?}"), format!("SessionId({id})"));
         assert_eq!(PeerId::new("a-1").map(|id| id.to_string()), Ok("a-1".to_owned()));
+        assert_eq!(PeerId::new("a-1").as_ref().map(AsRef::as_ref), Ok("a-1"));
         assert_eq!(Generation(u64::MAX).next(), Generation(u64::MAX));
         assert_eq!(Generation(1).next().get(), 2);
         assert_eq!(LinkId::from_bytes([1; 8]).to_bytes(), [1; 8]);

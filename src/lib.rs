@@ -2,40 +2,64 @@
 //! commands it, over any transport and through relays and load balancers that can read nothing.
 //!
 //! Each side has an [`Identity`] and says in its [`session::Config`] whom it speaks with: keys that it
-//! [pins](session::Pinned), or whoever a [root](session::Roots) vouches for. A
-//! [`Dialer`](runtime::Dialer) opens [`Connection`](runtime::Connection)s, a
-//! [`Listener`](runtime::Listener) accepts them:
+//! [pins](session::Pinned), or whoever a [root](session::Roots) vouches for. An [`Agent`] dials its
+//! backend, and dials again; a [`Backend`] listens, and has a [`Link`] to each agent:
 //!
 //! ```no_run
-//! use waxwire::runtime::{Dialer, new_identity};
+//! use waxwire::runtime::new_identity;
 //! use waxwire::session::{Config, Pinned};
-//! use waxwire::{Fingerprint, PeerId, Realm, Role};
+//! use waxwire::{Agent, Backend, Fingerprint, Level, PeerId, Realm, Role, topics};
 //!
-//! # async fn example(backend_key: Fingerprint) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn agent(backend_key: Fingerprint) -> Result<(), Box<dyn std::error::Error>> {
 //! let backend = Pinned::one(PeerId::new("backend")?, Role::Backend, backend_key);
-//! let agent = Dialer::new(Config::agent(Realm::new("prod")?, new_identity()?).peer(backend));
-//! let mut link = agent.websocket("ws://127.0.0.1:7400/").await?; // both ends are proven
-//! link.send(b"all quiet").await?;
-//! let answer = link.recv().await?; // `None` once the backend closed
+//! let config = Config::agent(Realm::new("prod")?, new_identity()?).peer(backend);
+//! let agent = Agent::open(PeerId::new("edge-7")?, config).await?;
+//! agent.connect("ws://127.0.0.1:7400/").await?; // both ends are proven
+//! agent.publish(topics::STATUS, "all quiet").confirm(Level::Processed).await?;
+//! # Ok(())
+//! # }
+//! # async fn backend(agent_key: Fingerprint) -> Result<(), Box<dyn std::error::Error>> {
+//!
+//! // The other process:
+//! let agents = Pinned::one(PeerId::new("edge-7")?, Role::Agent, agent_key);
+//! let config = Config::backend(Realm::new("prod")?, new_identity()?).peer(agents);
+//! let backend = Backend::open(config).await?;
+//! let mut statuses = backend.subscribe("agent.*.status").await?;
+//! backend.listen("ws://127.0.0.1:7400").await?;
+//! while let Some(status) = statuses.next().await {
+//!     println!("{}: {:?}", status.agent(), status.payload());
+//!     status.done(); // its sender may forget it
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! | to | call |
+//! |---|---|
+//! | tell | [`Link::publish`], [`Backend::broadcast`]; heard by [`Link::subscribe`], [`Backend::subscribe`] |
+//! | ask | [`Link::request`]; answered by [`Link::on_request`], [`Backend::on_request`] |
+//! | command, now or once the agent is back | [`Link::command`]; run by [`Link::on_command`] |
+//! | follow a link, or who is here | [`Link::events`], [`Backend::presence`] |
+//! | outlive the process | [`AgentBuilder::with_store`], [`BackendBuilder::with_store`] |
+//!
 //! | module | for |
 //! |---|---|
-//! | [`runtime`] | links over tokio; where most programs begin |
+//! | [`runtime`] | keys from the operating system, and sessions without links: [`Dialer`](runtime::Dialer), [`Acceptor`](runtime::Acceptor) |
 //! | [`session`] | the protocol alone, bytes in and bytes out, and what both sides configure |
 //! | [`body`] | what messages say, in MessagePack, and their headers |
+//! | [`store`] | what outlives the process, in memory or in a file |
 //! | [`transport`] | what carries records: TCP, WebSocket, any byte stream, memory, one of your own |
 //! | [`header`] | the 24 bytes in front of every record, for relays |
 //! | [`limits`] | every bound and default, with its reason |
 //!
-//! `runtime` and `transport` need the feature `runtime`, WebSocket the feature `websocket`; both are on
-//! unless switched off. `aws-lc` exchanges the provider of the primitives.
+//! `Agent`, `Backend`, `runtime` and `transport` need the feature `runtime`, WebSocket the feature `websocket`;
+//! both are on unless switched off. `store-redb` adds the store in a file, and `aws-lc` exchanges the provider
+//! of the primitives.
 //!
-//! A datagram arrives at most once, and nothing is sent again: delivery is the application's. The
-//! package holds what else there is to read: `README.md`, `SECURITY.md` with the adversary and the
-//! guarantees, `examples/`, and the protocol in `proto-spec/`.
+//! A message comes again if its receiver died before it said [`Message::done`]: an effect that must happen
+//! once is stored together with [`Message::key`]. The package holds what else there is to read:
+//! `README.md`, `SECURITY.md` with the adversary and the guarantees, `examples/`, and the protocol in
+//! `proto-spec/`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

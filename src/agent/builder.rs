@@ -161,7 +161,7 @@ impl Agent {
                         return Err(Error::closed(crate::session::CloseCode::Normal));
                     }
                     if let Dialled::GaveUp(error) = &*dialled.borrow_and_update() {
-                        return Err(Error::with(error.kind(), Arc::clone(error)));
+                        return Err(error.again());
                     }
                 }
             }

@@ -34,9 +34,13 @@ pub struct CommandId(pub [u8; 16]);
 
 impl fmt::Debug for CommandId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CommandId(")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str(")")
+        write!(f, "CommandId({self})")
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -234,6 +238,13 @@ mod tests {
     use super::*;
 
     /// proto-spec: the table of kinds; STREAM stands on a request only.
+    #[test]
+    fn the_id_of_a_command_prints_as_text() {
+        let id = CommandId([0xc0; 16]);
+        assert_eq!(id.to_string(), "c0".repeat(16));
+        assert_eq!(format!("{id:?}"), format!("CommandId({id})"));
+    }
+
     #[test]
     fn each_kind_has_its_number() {
         let table = [

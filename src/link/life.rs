@@ -340,7 +340,7 @@ impl Link {
         self.refuse(id, Verdict { code: result::REJECTED, detail });
     }
 
-    /// This side does not let the message through, for a reason of proto-spec 9.5.
+    /// This side does not let the message through, for a reason of proto-spec 9.2.
     pub(crate) fn refused_as(&mut self, id: DeliveryId, code: u16) {
         self.refuse(id, Verdict { code, detail: 0 });
     }

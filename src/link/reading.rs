@@ -27,7 +27,7 @@ use crate::wire::content::{ChannelRef, Content, ContentKind};
 use crate::wire::message::{self, Label, Level, LinkFrame};
 use crate::wire::{FrameKind, Malformed};
 
-/// Why a message was not handled (proto-spec 9.5).
+/// Why a message was not handled (proto-spec 9.2).
 pub(crate) mod result {
     pub(crate) const BAD_CHANNEL: u16 = 1;
     pub(crate) const EXPIRED: u16 = 2;

@@ -327,6 +327,7 @@ async fn an_agent_that_meets_a_stranger_gives_up() {
         .unwrap();
     let gone = tries.connect(format!("tcp://{closed}")).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::Transport);
+    assert_eq!(gone.to_string().matches("transport failed").count(), 1, "{gone}");
 }
 
 fn quick() -> Reconnect {
