@@ -153,22 +153,27 @@ impl Registry {
         Ok(())
     }
 
-    /// Counts a message, or refuses it.
+    /// Counts messages and their bytes, or refuses them.
     pub(crate) fn publish(
         &mut self,
         now: Instant,
         name: &ChannelName,
-        bytes: usize,
+        messages: u64,
+        bytes: u64,
     ) -> Result<(), ChannelError> {
         if let Some(entry) = self.channels.get_mut(name) {
-            return entry.publish(now, name, bytes);
+            return entry.publish(now, name, messages, bytes);
         }
         let is_ready = is_ready(name);
         if !is_ready && self.unlisted == Unlisted::Refused {
             return Err(ChannelError::Unknown(name.clone()));
         }
         match self.room_for(name) {
-            Ok(()) => self.channels.entry(name.clone()).or_insert(FRESH).publish(now, name, bytes),
+            Ok(()) => self
+                .channels
+                .entry(name.clone())
+                .or_insert(FRESH)
+                .publish(now, name, messages, bytes),
             Err(_) if is_ready => Ok(()), // not counted
             Err(full) => Err(full),
         }
@@ -235,13 +240,14 @@ impl Entry {
         &mut self,
         now: Instant,
         name: &ChannelName,
-        bytes: usize,
+        messages: u64,
+        bytes: u64,
     ) -> Result<(), ChannelError> {
         if self.state != ChannelState::Enabled {
             return Err(ChannelError::Disabled(name.clone()));
         }
-        self.stats.messages = self.stats.messages.saturating_add(1);
-        self.stats.bytes = self.stats.bytes.saturating_add(bytes as u64);
+        self.stats.messages = self.stats.messages.saturating_add(messages);
+        self.stats.bytes = self.stats.bytes.saturating_add(bytes);
         self.stats.last_activity = Some(now);
         Ok(())
     }

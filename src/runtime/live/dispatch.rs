@@ -51,8 +51,8 @@ pub(super) fn dispatch(
         Event::Delivered(id) => reached(core, id, Level::Delivered),
         Event::Settled(id, fate) => settled(shared, core, id, fate),
         Event::Message(delivery) => {
-            let now = shared.now().instant;
-            if !shared.channels.passes(now, &delivery.channel, delivery.payload.len()) {
+            let now = shared.turn();
+            if !core.counting.passes(&shared.channels, now, &delivery) {
                 core.link.refused_as(delivery.id, result::DISABLED);
                 return None;
             }

@@ -292,6 +292,7 @@ impl<R: Road> Driver<R> {
                 }
             }
         }
+        core.counting.flush(&self.shared.channels, self.shared.turn());
         let is_settling = std::mem::take(&mut core.is_settling);
         let wakes = is_settling && std::mem::take(&mut core.is_starved);
         let away = core.go_away;

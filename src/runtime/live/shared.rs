@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use super::bell::Bell;
-use super::channels::Channels;
+use super::channels::{Channels, Counting};
 use super::news::{Level, LinkEvent, LinkState};
 use super::request::Asking;
 use super::serve::{Running, Serving};
@@ -95,6 +95,8 @@ pub(super) struct Core {
     pub(super) listeners: HashMap<u32, Listener>,
     /// Numbered messages that nobody gave a word about.
     pub(super) unclaimed: Unclaimed,
+    /// Counts what arrives on channels.
+    pub(super) counting: Counting,
     pub(super) calls: HashMap<Correlation, Running>,
     pub(super) commands: HashMap<CommandId, Following>,
     /// Who waits for a change of a channel.
@@ -159,6 +161,7 @@ impl Shared {
             requests: HashMap::new(),
             listeners: HashMap::new(),
             unclaimed: Unclaimed::default(),
+            counting: Counting::default(),
             calls: HashMap::new(),
             commands: HashMap::new(),
             running: HashMap::new(),
@@ -199,11 +202,13 @@ impl Shared {
     pub(super) fn now_for(&self, ttl: Option<Duration>) -> Now {
         match ttl {
             Some(_) => self.now(),
-            None => {
-                let turn = Instant::from_nanos(self.turn.load(Ordering::Relaxed));
-                Now { instant: turn, unix: Default::default() }
-            }
+            None => Now { instant: self.turn(), unix: Default::default() },
         }
+    }
+
+    /// When the driver had its last turn.
+    pub(super) fn turn(&self) -> Instant {
+        Instant::from_nanos(self.turn.load(Ordering::Relaxed))
     }
 
     /// The driver begins a turn.
@@ -248,6 +253,17 @@ impl Shared {
         let count = returns.len();
         drop(returns);
         if count >= RETURNS || !matches!(done, Return::Taken(..)) {
+            self.bell.ring();
+        }
+    }
+
+    /// Notes what a subscriber did with several messages.
+    pub(super) fn give_all(&self, done: &mut Vec<Return>) {
+        let mut returns = self.returns.lock().unwrap_or_else(PoisonError::into_inner);
+        returns.append(done);
+        let count = returns.len();
+        drop(returns);
+        if count >= RETURNS {
             self.bell.ring();
         }
     }

@@ -238,9 +238,15 @@ impl Message {
     }
 
     fn take(&mut self) {
-        if let Some(subscription) = self.parcel.subscription.take() {
-            self.link.give(Return::Taken(self.parcel.id, subscription));
+        if let Some(taken) = self.taking() {
+            self.link.give(taken);
         }
+    }
+
+    /// What is to be said of a message that leaves its queue.
+    fn taking(&mut self) -> Option<Return> {
+        let subscription = self.parcel.subscription.take()?;
+        Some(Return::Taken(self.parcel.id, subscription))
     }
 }
 
@@ -259,6 +265,8 @@ impl Drop for Message {
     }
 }
 
+/// Messages after which a link is told that they were taken, so that credit goes back.
+const TAKEN: usize = 32;
 /// Detail of a refused message whose handler panicked.
 const PANICKED: u32 = u32::MAX;
 /// Detail of a refused message that found no room among those that nobody gave a word about.
@@ -323,13 +331,15 @@ impl std::fmt::Debug for Message {
 pub struct Subscription {
     inbox: Arc<Inbox>,
     ready: VecDeque<Message>,
+    /// What was taken of the link of the next message, and not said yet.
+    taken: Vec<Return>,
     _ends: Box<dyn Send + Sync>,
 }
 
 impl Subscription {
     /// A subscription that is over once `ends` is dropped.
     pub(crate) fn new(inbox: Arc<Inbox>, ends: impl Send + Sync + 'static) -> Self {
-        Self { inbox, ready: VecDeque::new(), _ends: Box::new(ends) }
+        Self { inbox, ready: VecDeque::new(), taken: Vec::new(), _ends: Box::new(ends) }
     }
 
     /// The next message; `None` once the link is closed and every message was taken.
@@ -347,10 +357,26 @@ impl Subscription {
             std::task::ready!(self.inbox.poll_all(cx, &mut self.ready));
         }
         let mut message = self.ready.pop_front();
-        if let Some(message) = &mut message {
-            message.take();
+        if let Some(message) = &mut message
+            && let Some(taken) = message.taking()
+        {
+            // Of one link's together, as long as more are ready.
+            let next = self.ready.front();
+            let goes_on = next.is_some_and(|next| Arc::ptr_eq(&next.link, &message.link));
+            self.taken.push(taken);
+            if !goes_on || self.taken.len() >= TAKEN {
+                message.link.give_all(&mut self.taken);
+            }
         }
         Poll::Ready(message)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(next) = self.ready.front() {
+            next.link.give_all(&mut self.taken);
+        }
     }
 }
 
