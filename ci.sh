@@ -56,7 +56,7 @@ job_lint() { # clippy in three builds, rustdoc for users and for developers; no 
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cargo clippy --locked -p waxwire --all-targets --no-default-features -- -D warnings
     cargo clippy --locked -p waxwire --all-targets --features aws-lc -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked -p waxwire --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked -p waxwire --no-deps --features test-utils
     RUSTDOCFLAGS="-D warnings" cargo doc --locked -p waxwire --no-deps --document-private-items
 }
 
@@ -77,7 +77,8 @@ job_unit() { # every test and doctest, the model, the fuzz corpora, the tests ag
     cargo test --locked -p waxwire
     cargo test --locked -p waxwire-model -- --nocapture
     cargo test --locked -p waxwire --no-default-features --features __fuzz --test corpus -- --nocapture
-    cargo test --locked -p waxwire --features aws-lc,store-redb --lib --tests
+    cargo test --locked -p waxwire --features aws-lc,store-redb,test-utils --lib --tests
+    cargo test --locked -p waxwire --features test-utils --doc testing
 }
 
 job_features() { # each feature alone, all together, the fuzz targets and tests/ct compile without a warning

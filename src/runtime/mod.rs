@@ -24,4 +24,4 @@ pub use self::listener::Listener;
 pub(crate) use self::clock::Clock;
 pub(crate) use self::endpoint::Endpoint;
 pub(crate) use self::entropy::random;
-pub(crate) use self::keep::Keeper;
+pub(crate) use self::keep::{Committer, Keeper};
