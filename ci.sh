@@ -9,6 +9,7 @@
 # PYTHON27=/path/of/python2.7                                     for `autobahn`
 # CT_SECONDS=24                                                   for `ct`
 # MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
+# ROUNDS=1000 SEED=7                                              for `kill`
 # SEED=7 SEEDS=2000 SIM_START=0                                   for `sim`; a SEED prints its trace
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -123,6 +124,10 @@ job_sim() { # play SEEDS (2000) seeds of the simulation, from one that the commi
 
 job_sim_long() { # play 100000 seeds of the simulation
     SEEDS=${SEEDS:-100000} SIM_SECONDS=${SIM_SECONDS:-10800} job_sim
+}
+
+job_kill() { # kill a process with a store on disk ROUNDS (1000) times, half of them an agent and half a backend
+    ROUNDS=${ROUNDS:-1000} timeout 1800 cargo test --locked -p waxwire --features store-redb --test kill -- --nocapture
 }
 
 job_planted() { # plant one bug after another into a copy; the simulation finds each within 2000 seeds
