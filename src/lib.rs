@@ -51,6 +51,7 @@
 //! | [`transport`] | what carries records: TCP, WebSocket, any byte stream, memory, one of your own |
 //! | [`header`] | the 24 bytes in front of every record, for relays |
 //! | [`limits`] | every bound and default, with its reason |
+//! | `testing` | links in memory, for tests of your own handlers; needs the feature `test-utils` |
 //!
 //! `Agent`, `Backend`, `runtime` and `transport` need the feature `runtime`, WebSocket the feature `websocket`;
 //! both are on unless switched off. `store-redb` adds the store in a file, and `aws-lc` exchanges the provider
@@ -89,6 +90,8 @@ mod priority;
 pub mod runtime;
 pub mod session;
 pub mod store;
+#[cfg(feature = "test-utils")]
+pub mod testing;
 mod time;
 #[cfg(feature = "runtime")]
 pub mod transport;

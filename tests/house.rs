@@ -59,6 +59,7 @@ const TABLE: &[Row] = &[
     row(6, "relay", "ids limits header transport error"),
     row(7, LIB, BELOW),
     row(7, "fuzzing", BELOW),
+    row(7, "testing", BELOW),
 ];
 
 /// Every floor below.

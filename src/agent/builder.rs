@@ -19,7 +19,7 @@ use crate::link::Who;
 use crate::runtime::live::{
     Channels, Driver, Link, LinkOptions, Parts, Serving, Shared, Sides, fresh_link, kept_link,
 };
-use crate::runtime::{Clock, Dialer, Endpoint, Keeper, random};
+use crate::runtime::{Clock, Committer, Dialer, Endpoint, Keeper, random};
 use crate::session::Config;
 use crate::store::Store;
 use crate::transport::Transport;
@@ -63,7 +63,7 @@ pub struct AgentBuilder {
     options: LinkOptions,
     reconnect: Reconnect,
     state: Option<Arc<dyn Any + Send + Sync>>,
-    store: Option<Box<dyn Store>>,
+    store: Option<(Box<dyn Store>, Committer)>,
     key: Option<StoreKey>,
 }
 
@@ -202,7 +202,17 @@ impl AgentBuilder {
     /// process. One agent has a store at a time.
     #[must_use]
     pub fn with_store(mut self, store: impl Store) -> Self {
-        self.store = Some(Box::new(store));
+        self.store = Some((Box::new(store), Committer::Thread));
+        self
+    }
+
+    /// As [`Self::with_store`], for tests whose time is paused: a task of the runtime, which it keeps
+    /// waiting, reads the store and makes each commit, `takes` after it began. With the thread that a store
+    /// has else, time would jump to the next time-out while that thread works.
+    #[cfg(feature = "test-utils")]
+    #[must_use]
+    pub fn with_store_on_runtime(mut self, store: impl Store, takes: std::time::Duration) -> Self {
+        self.store = Some((Box::new(store), Committer::Task(takes)));
         self
     }
 
@@ -236,9 +246,9 @@ impl AgentBuilder {
         let mut dialer = None;
         let (machine, keep) = match store {
             None => (fresh_link(options.config(who, Durability::Memory))?, None),
-            Some(store) => {
+            Some((store, committer)) => {
                 let key = key.unwrap_or_else(|| config.identity().store_key());
-                let (keeper, restored) = Keeper::open(store, &key, clock).await?;
+                let (keeper, restored) = Keeper::open(store, committer, &key, clock).await?;
                 let kept = restored.peers.into_iter().find(|kept| kept.peer == id);
                 let machine = options.config(who, Durability::Durable);
                 let kept = kept.map(|kept| kept.kept);

@@ -25,7 +25,9 @@ use crate::runtime::live::{
     Serving, Shared, Sides, Subscription, fresh_link, kept_link,
 };
 use crate::runtime::live::{Observer, Seen};
-use crate::runtime::{Acceptor, Clock, Connection, Endpoint, Keeper, Listener, ListenerOptions};
+use crate::runtime::{
+    Acceptor, Clock, Committer, Connection, Endpoint, Keeper, Listener, ListenerOptions,
+};
 use crate::session::{CloseCode, Config};
 use crate::store::Store;
 use crate::transport::Transport;
@@ -65,7 +67,7 @@ pub struct BackendBuilder {
     listening: ListenerOptions,
     agents: usize,
     state: Option<Arc<dyn Any + Send + Sync>>,
-    store: Option<Box<dyn Store>>,
+    store: Option<(Box<dyn Store>, Committer)>,
     key: Option<StoreKey>,
 }
 
@@ -580,7 +582,17 @@ impl BackendBuilder {
     /// process. One backend has a store at a time.
     #[must_use]
     pub fn with_store(mut self, store: impl Store) -> Self {
-        self.store = Some(Box::new(store));
+        self.store = Some((Box::new(store), Committer::Thread));
+        self
+    }
+
+    /// As [`Self::with_store`], for tests whose time is paused: a task of the runtime, which it keeps
+    /// waiting, reads the store and makes each commit, `takes` after it began. With the thread that a store
+    /// has else, time would jump to the next time-out while that thread works.
+    #[cfg(feature = "test-utils")]
+    #[must_use]
+    pub fn with_store_on_runtime(mut self, store: impl Store, takes: std::time::Duration) -> Self {
+        self.store = Some((Box::new(store), Committer::Task(takes)));
         self
     }
 
@@ -616,10 +628,10 @@ impl BackendBuilder {
         let (mut keeper, mut peers) = (None, Vec::new());
         let acceptor = match store {
             None => Acceptor::new(config, &listening)?,
-            Some(store) => {
+            Some((store, committer)) => {
                 let clock = Clock::new();
                 let key = key.unwrap_or_else(|| config.identity().store_key());
-                let (opened, restored) = Keeper::open(store, &key, clock).await?;
+                let (opened, restored) = Keeper::open(store, committer, &key, clock).await?;
                 peers = restored.peers;
                 let book = restored.answered;
                 let with = keeper.insert(opened).clone();

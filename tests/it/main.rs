@@ -49,3 +49,5 @@ mod transport_framed;
 mod transport_memory;
 mod transport_upgrade;
 mod transport_websocket;
+#[cfg(feature = "test-utils")]
+mod wires;

@@ -45,9 +45,23 @@ pub(super) struct Patience {
     pub(super) longest: Duration,
 }
 
+/// What an attempt to store a group came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Tried {
+    /// It is stored, or is not tried again.
+    Over,
+    /// It is tried again after a pause.
+    Again,
+}
+
 impl Patience {
     pub(super) const DEFAULT: Self =
         Self { first: STORE_RETRY_TIME, longest: STORE_RETRY_TIME_MAX };
+
+    /// The wait after one of `pause`.
+    pub(super) fn after(self, pause: Duration) -> Duration {
+        pause.saturating_mul(2).min(self.longest)
+    }
 }
 
 /// What a keeper did since it was opened.
@@ -58,11 +72,12 @@ pub(super) struct Counts {
     pub(super) failures: AtomicU64,
 }
 
-pub(super) struct Commits<S> {
+/// `J` gives the jobs.
+pub(super) struct Commits<S, J> {
     pub(super) store: S,
     pub(super) sealing: AtRest,
     pub(super) ledger: Ledger,
-    pub(super) jobs: Receiver<Job>,
+    pub(super) jobs: J,
     pub(super) patience: Patience,
     pub(super) counts: Arc<Counts>,
     pub(super) group: Group,
@@ -77,16 +92,16 @@ pub(super) struct Group {
     chains: Vec<ChainAnswer>,
     forgotten: Vec<oneshot::Sender<()>>,
     /// Nothing is taken any more; what is there is tried once.
-    end: Option<End>,
+    pub(super) end: Option<End>,
     /// Counts the spans in which the store failed.
     episode: u64,
     trouble: Option<Arc<KeepError>>,
 }
 
 /// Who wants to hear that the thread has ended; nobody if all handles are gone.
-type End = Option<oneshot::Sender<Result<(), Arc<KeepError>>>>;
+pub(super) type End = Option<oneshot::Sender<Result<(), Arc<KeepError>>>>;
 
-impl<S: Store> Commits<S> {
+impl<S: Store> Commits<S, Receiver<Job>> {
     /// Runs until it is closed, or every handle is gone.
     pub(super) fn run(mut self) {
         while self.group.end.is_none() {
@@ -97,6 +112,45 @@ impl<S: Store> Commits<S> {
             self.gather();
             self.settle();
         }
+        self.end();
+    }
+
+    /// Takes what waits already.
+    fn gather(&mut self) {
+        while self.has_room() {
+            match self.jobs.try_recv() {
+                Ok(job) => self.take(job),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Stores the group, however often it must be tried.
+    fn settle(&mut self) {
+        let mut pause = self.patience.first;
+        while let Tried::Again = self.attempt() {
+            self.wait(pause);
+            pause = self.patience.after(pause);
+        }
+    }
+
+    /// Waits before the next attempt, and takes what comes meanwhile: whoever sent it hears of the
+    /// trouble, and an end is not kept waiting.
+    fn wait(&mut self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while self.group.end.is_none() {
+            match self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(job) => self.take(job),
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => self.group.end = Some(None),
+            }
+        }
+    }
+}
+
+impl<S: Store, J> Commits<S, J> {
+    /// Closes the store.
+    pub(super) fn end(self) {
         let Self { store, jobs, mut group, .. } = self;
         let outcome = group.trouble.take().map_or(Ok(()), Err);
         if let Err(cause) = &outcome {
@@ -109,17 +163,12 @@ impl<S: Store> Commits<S> {
         }
     }
 
-    /// Takes what waits already.
-    fn gather(&mut self) {
-        while self.group.end.is_none() && self.group.bytes < KEEP_COMMIT_BYTES {
-            match self.jobs.try_recv() {
-                Ok(job) => self.take(job),
-                Err(_) => return,
-            }
-        }
+    /// Whether the commit that is gathered may hold more.
+    pub(super) fn has_room(&self) -> bool {
+        self.group.end.is_none() && self.group.bytes < KEEP_COMMIT_BYTES
     }
 
-    fn take(&mut self, job: Job) {
+    pub(super) fn take(&mut self, job: Job) {
         let Self { ledger, group, .. } = self;
         match job {
             Job::Batch { peer, epochs, now, batch, answer } => {
@@ -145,27 +194,27 @@ impl<S: Store> Commits<S> {
         }
     }
 
-    /// Stores the group, however often it must be tried.
-    fn settle(&mut self) {
-        let mut pause = self.patience.first;
-        while !self.group.is_empty() {
-            match self.commit() {
-                Ok(()) => self.group.stored(),
-                Err(cause) => {
-                    self.counts.failures.fetch_add(1, Ordering::Relaxed);
-                    self.group.failed(cause);
-                    if self.group.end.is_some() {
-                        break;
-                    }
-                    self.wait(pause);
-                    pause = pause.saturating_mul(2).min(self.patience.longest);
-                }
-            }
-        }
+    /// Stores the group, if it can be.
+    pub(super) fn attempt(&mut self) -> Tried {
         if self.group.is_empty() {
             // Chains alone are not tried again: the next job finds out how the store is.
             self.group.trouble = None;
+            return Tried::Over;
         }
+        match self.commit() {
+            Ok(()) => self.group.stored(),
+            Err(cause) => {
+                self.counts.failures.fetch_add(1, Ordering::Relaxed);
+                self.group.failed(cause);
+                if self.group.end.is_none() {
+                    return Tried::Again;
+                }
+                if self.group.is_empty() {
+                    self.group.trouble = None;
+                }
+            }
+        }
+        Tried::Over
     }
 
     fn commit(&mut self) -> Result<(), KeepError> {
@@ -178,19 +227,6 @@ impl<S: Store> Commits<S> {
         let rows = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         self.counts.rows.fetch_add(rows, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Waits before the next attempt, and takes what comes meanwhile: whoever sent it hears of the
-    /// trouble, and an end is not kept waiting.
-    fn wait(&mut self, pause: Duration) {
-        let until = Instant::now() + pause;
-        while self.group.end.is_none() {
-            match self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(job) => self.take(job),
-                Err(RecvTimeoutError::Timeout) => return,
-                Err(RecvTimeoutError::Disconnected) => self.group.end = Some(None),
-            }
-        }
     }
 }
 

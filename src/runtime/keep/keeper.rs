@@ -14,7 +14,7 @@ use super::ledger::{Epochs, Ledger, Restored};
 use super::place::Pseudonym;
 use super::rows::{ChainSide, Plain, encode_chain};
 use super::seal;
-use crate::crypto::{Fingerprint, Naming, StoreKey};
+use crate::crypto::{AtRest, Fingerprint, Naming, StoreKey};
 use crate::delivery::word::Epoch;
 use crate::ids::PeerId;
 use crate::limits::KEEP_BATCHES;
@@ -28,9 +28,41 @@ use crate::time::Now;
 /// tried once more and the store is closed.
 #[derive(Clone)]
 pub(crate) struct Keeper {
-    jobs: Sender<Job>,
+    jobs: Jobs,
     naming: Arc<Naming>,
     counts: Arc<Counts>,
+}
+
+/// Who commits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Committer {
+    /// A thread of the store's own, which may wait for a disk.
+    #[default]
+    Thread,
+    /// A task of the runtime, each commit so long after it was begun.
+    #[cfg(feature = "test-utils")]
+    Task(std::time::Duration),
+}
+
+/// The way to whoever commits.
+#[derive(Clone)]
+enum Jobs {
+    Thread(Sender<Job>),
+    #[cfg(feature = "test-utils")]
+    Task(tokio::sync::mpsc::UnboundedSender<Job>),
+}
+
+impl Jobs {
+    /// # Errors
+    ///
+    /// [`KeepError::Closed`]: the job is dropped, and with it the answer that it owes.
+    fn send(&self, job: Job) -> Result<(), KeepError> {
+        match self {
+            Self::Thread(jobs) => jobs.send(job).map_err(|_| KeepError::Closed),
+            #[cfg(feature = "test-utils")]
+            Self::Task(jobs) => jobs.send(job).map_err(|_| KeepError::Closed),
+        }
+    }
 }
 
 /// What a keeper did since it was opened.
@@ -45,8 +77,8 @@ pub(crate) struct KeeperCounts {
 }
 
 impl Keeper {
-    /// Opens a store: reads it on a thread of its own, which stores from there on. `clock` is the one
-    /// that the links are driven by; what expired while nobody ran has expired on it now.
+    /// Opens a store: `committer` reads it, and stores from there on. `clock` is the one that the links
+    /// are driven by; what expired while nobody ran has expired on it now.
     ///
     /// # Errors
     ///
@@ -57,10 +89,15 @@ impl Keeper {
     /// Dropped before it is ready, the store is closed once it is read.
     pub(crate) async fn open(
         store: impl Store,
+        committer: Committer,
         key: &StoreKey,
         clock: Clock,
     ) -> Result<(Self, Restored), KeepError> {
-        Self::open_at(store, key, clock.now(), Patience::DEFAULT).await
+        match committer {
+            Committer::Thread => Self::open_at(store, key, clock.now(), Patience::DEFAULT).await,
+            #[cfg(feature = "test-utils")]
+            Committer::Task(takes) => Self::open_as_task(store, key, clock.now(), takes),
+        }
     }
 
     pub(super) async fn open_at(
@@ -71,19 +108,12 @@ impl Keeper {
     ) -> Result<(Self, Restored), KeepError> {
         let (jobs, waiting) = channel();
         let (naming, counts) = (Arc::new(key.naming()), Arc::new(Counts::default()));
+        let jobs = Jobs::Thread(jobs);
         let keeper = Self { jobs, naming: Arc::clone(&naming), counts: Arc::clone(&counts) };
         let sealing = key.sealing();
         let (answer, opened) = oneshot::channel();
         let work = move || {
-            let rows = store.load().map_err(KeepError::from);
-            let read = rows.and_then(|rows| {
-                let rows = rows.into_iter().map(|(key, sealed)| {
-                    let value = seal::open(&sealing, &key, &sealed)?;
-                    Ok((key, value))
-                });
-                Ledger::restore(naming, now, rows)
-            });
-            match read {
+            match read(&mut store, &sealing, naming, now) {
                 Ok((ledger, restored)) => {
                     if answer.send(Ok(restored)).is_ok() {
                         let (jobs, group) = (waiting, Group::default());
@@ -100,6 +130,25 @@ impl Keeper {
         let thread = std::thread::Builder::new().name("waxwire-store".to_owned());
         thread.spawn(work).map_err(KeepError::Thread)?;
         Ok((keeper, opened.await.unwrap_or(Err(KeepError::Closed))?))
+    }
+
+    #[cfg(feature = "test-utils")]
+    fn open_as_task(
+        mut store: impl Store,
+        key: &StoreKey,
+        now: Now,
+        takes: std::time::Duration,
+    ) -> Result<(Self, Restored), KeepError> {
+        let (jobs, waiting) = tokio::sync::mpsc::unbounded_channel();
+        let (naming, counts) = (Arc::new(key.naming()), Arc::new(Counts::default()));
+        let jobs = Jobs::Task(jobs);
+        let keeper = Self { jobs, naming: Arc::clone(&naming), counts: Arc::clone(&counts) };
+        let sealing = key.sealing();
+        let (ledger, restored) = read(&mut store, &sealing, naming, now)?;
+        let (jobs, patience, group) = (waiting, Patience::DEFAULT, Group::default());
+        let commits = Commits { store, sealing, ledger, jobs, patience, counts, group };
+        tokio::spawn(commits.run_as_task(takes));
+        Ok((keeper, restored))
     }
 
     /// The way to the store of the link with `peer`, whose epochs these are: those it was restored with,
@@ -122,8 +171,7 @@ impl Keeper {
     /// Dropped before it is ready, it is done all the same.
     pub(crate) async fn forget(&self, peer: &PeerId) -> Result<(), KeepError> {
         let (answer, done) = oneshot::channel();
-        let sent = self.jobs.send(Job::Forget(peer.clone(), answer));
-        sent.map_err(|_| KeepError::Closed)?;
+        self.jobs.send(Job::Forget(peer.clone(), answer))?;
         done.await.map_err(|_| KeepError::Closed)
     }
 
@@ -170,7 +218,7 @@ impl Keeper {
     pub(crate) async fn close(&self) -> Result<(), Arc<KeepError>> {
         let (answer, done) = oneshot::channel();
         let closed = || Arc::new(KeepError::Closed);
-        self.jobs.send(Job::Close(answer)).map_err(|_| closed())?;
+        self.jobs.send(Job::Close(answer)).map_err(Arc::new)?;
         done.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -180,6 +228,20 @@ impl Keeper {
             [commits, rows, failures].map(|count| count.load(Ordering::Relaxed));
         KeeperCounts { commits, rows, failures }
     }
+}
+
+/// Reads a store.
+fn read(
+    store: &mut impl Store,
+    sealing: &AtRest,
+    naming: Arc<Naming>,
+    now: Now,
+) -> Result<(Ledger, Restored), KeepError> {
+    let rows = store.load()?.into_iter().map(|(key, sealed)| {
+        let value = seal::open(sealing, &key, &sealed)?;
+        Ok((key, value))
+    });
+    Ledger::restore(naming, now, rows)
 }
 
 impl std::fmt::Debug for Keeper {
@@ -214,7 +276,7 @@ impl Storing {
 pub(crate) struct LinkKeep {
     peer: PeerId,
     epochs: Epochs,
-    jobs: Sender<Job>,
+    jobs: Jobs,
     desk: Desk,
 }
 

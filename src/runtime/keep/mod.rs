@@ -28,8 +28,10 @@ mod ledger;
 mod place;
 mod rows;
 mod seal;
+#[cfg(feature = "test-utils")]
+mod task;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::error::KeepError;
-pub(crate) use self::keeper::{Keeper, LinkKeep};
+pub(crate) use self::keeper::{Committer, Keeper, LinkKeep};

@@ -3,8 +3,8 @@
 use super::rig::{Gate, Room, Shared, gated, key, open};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::clock::Clock;
-use crate::runtime::keep::Keeper;
 use crate::runtime::keep::ledger::Restored;
+use crate::runtime::keep::{Committer, Keeper};
 use crate::runtime::{Acceptor, Connection, Dialer, ListenerOptions};
 use crate::session::tests::rig::{agent_config, backend_config};
 use crate::session::{Config, Continuity, Source};
@@ -98,7 +98,7 @@ async fn tries(dialer: &Dialer, acceptor: &Acceptor) -> (Connection<Memory>, Con
 }
 
 async fn reopen(store: &Shared) -> (Keeper, Restored) {
-    Keeper::open(store.clone(), &key(1), Clock::new()).await.unwrap()
+    Keeper::open(store.clone(), Committer::Thread, &key(1), Clock::new()).await.unwrap()
 }
 
 fn dialer(keeper: &Keeper, restored: Restored) -> Dialer {
