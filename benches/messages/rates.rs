@@ -10,8 +10,14 @@ const ROUND: Duration = Duration::from_millis(500);
 const FIRST: u64 = 2_000;
 
 /// Lets both do as many operations as they are told, over and over; returns operations a second, ours
-/// first.
+/// first. With ALONE in the environment the peer stands still, for a profiler.
 pub async fn race(mut ours: impl AsyncFnMut(u64), mut peer: impl AsyncFnMut(u64)) -> (f64, f64) {
+    let is_alone = std::env::var_os("ALONE").is_some();
+    let mut peer = async |count| {
+        if !is_alone {
+            peer(count).await;
+        }
+    };
     let counts = (fitting(&mut ours).await, fitting(&mut peer).await);
     let (mut ours_rates, mut peer_rates) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -38,7 +44,7 @@ async fn fitting(contender: &mut impl AsyncFnMut(u64)) -> u64 {
     // The second try is warm.
     for _ in 0..2 {
         count = (rate(contender, count).await * ROUND.as_secs_f64()) as u64;
-        count = count.max(64);
+        count = count.clamp(64, 1 << 32);
     }
     count
 }
