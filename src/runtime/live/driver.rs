@@ -125,7 +125,17 @@ impl<R: Road> Driver<R> {
                 return Poll::Pending;
             }
             if self.poll_timer(cx).is_pending() && self.shared.bell.listen(cx) {
+                self.rest();
                 return Poll::Pending;
+            }
+        }
+    }
+
+    /// A link that waits holds no buffers.
+    fn rest(&mut self) {
+        for buffer in [&mut self.inbox, &mut self.outbox] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
             }
         }
     }

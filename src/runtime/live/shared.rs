@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -55,7 +55,8 @@ pub(crate) struct Shared {
     returns: Mutex<Vec<Return>>,
     /// Wakes those for whose messages there was no room.
     pub(super) room: Notify,
-    news: broadcast::Sender<LinkEvent>,
+    /// Made for the first that listens: it has room for all its events from the start.
+    news: OnceLock<broadcast::Sender<LinkEvent>>,
     state: watch::Sender<LinkState>,
     /// Whether the driver ended.
     pub(super) over: watch::Sender<bool>,
@@ -170,7 +171,7 @@ impl Shared {
             bell: Bell::default(),
             returns: Mutex::default(),
             room: Notify::new(),
-            news: broadcast::Sender::new(LINK_NEWS),
+            news: OnceLock::new(),
             state: watch::Sender::new(LinkState::Detached),
             over: watch::Sender::new(false),
             clock,
@@ -226,8 +227,10 @@ impl Shared {
 
     /// Tells the application alone.
     pub(crate) fn announce(&self, event: LinkEvent) {
-        // That nobody listens is no news.
-        let _ = self.news.send(event);
+        if let Some(news) = self.news.get() {
+            // That nobody listens is no news.
+            let _ = news.send(event);
+        }
     }
 
     /// Has the driver look again.
@@ -260,7 +263,7 @@ impl Shared {
     }
 
     pub(crate) fn news(&self) -> broadcast::Receiver<LinkEvent> {
-        self.news.subscribe()
+        self.news.get_or_init(|| broadcast::Sender::new(LINK_NEWS)).subscribe()
     }
 
     /// Whom the last session was with.
