@@ -25,6 +25,8 @@ pub(super) struct Inbound {
     pub(super) reassembly: Reassembly<Begun>,
     /// What the peer's aliases stand for in this session.
     pub(super) aliases: BTreeMap<u32, ChannelName>,
+    /// The name that the peer wrote out last: one channel often follows itself.
+    named: Option<ChannelName>,
     held: BTreeMap<DeliveryId, Held>,
     /// Messages of calls whose events the application did not take. A peer that floods runs out of
     /// credit.
@@ -63,6 +65,7 @@ impl Inbound {
             grants: Grants::new(config.class_window, largest),
             reassembly: Reassembly::new(ReassemblyBounds { message_bytes: largest, total_bytes }),
             aliases: BTreeMap::new(),
+            named: None,
             held: BTreeMap::new(),
             owed: VecDeque::new(),
             last: 0,
@@ -77,6 +80,17 @@ impl Inbound {
         self.aliases.clear();
         self.owed.clear();
         self.era += 1;
+    }
+
+    /// Reads a name. `None` if it is none.
+    pub(super) fn name(&mut self, bytes: &[u8]) -> Option<ChannelName> {
+        if let Some(named) = &self.named
+            && named.as_str().as_bytes() == bytes
+        {
+            return Some(named.clone());
+        }
+        self.named = ChannelName::decode(bytes).ok();
+        self.named.clone()
     }
 
     /// A message arrived whole; the peer spent credit for it, whatever becomes of it.

@@ -131,6 +131,11 @@ impl Link {
         self.state
     }
 
+    /// Whether more than one message waits to be sent.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.outbound.queue.len() > 1
+    }
+
     /// Messages of this side that are not settled, and of the peer that the application holds.
     pub(crate) fn load(&self) -> (usize, usize) {
         (self.outbound.outbox.load().0 + self.outbound.queue.len(), self.inbound.holds())
@@ -222,9 +227,8 @@ impl Link {
             return Err(PublishError::Headers(bytes));
         }
         let Publish { channel, payload, headers, class, ttl, reliability, doubt } = publish;
-        let mut content = BytesMut::with_capacity(payload.len() + channel.as_str().len() + 8);
         let name = channel.as_str().as_bytes();
-        Content {
+        let content = Content {
             kind: ContentKind::Event,
             channel: Some(ChannelRef::Name(name)),
             correlation: None,
@@ -232,13 +236,13 @@ impl Link {
             stream: false,
             payload: &payload,
         }
-        .encode(&mut content);
+        .to_bytes();
         let largest = self.largest();
         if content.len() > largest {
             return Err(PublishError::TooLarge(content.len(), largest));
         }
         let about = About::Event(channel);
-        let (content, expires) = (content.freeze(), ttl.map(|span| now.instant.after(span)));
+        let expires = ttl.map(|span| now.instant.after(span));
         let taken = match reliability {
             Reliability::AtLeastOnce => self.outbound.insert(class, about, content, expires, doubt),
             Reliability::BestEffort => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::config::Config;
 use super::event::{Event, Fate, MessageId, Undelivered};
 use super::storing::{About, CallPart, CommandPart, Token};
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Heard, Subscriptions};
 use crate::call::{CommandId, Correlation};
 use crate::channel::ChannelName;
 use crate::delivery::chunk::Chunks;
@@ -88,6 +88,7 @@ pub(super) struct Outbound {
     /// Numbered messages that the queue has no room for, in order.
     ready: PerClass<VecDeque<u64>>,
     pub(super) allowances: Allowances,
+    pub(super) heard: Heard,
     pub(super) in_flight: InFlight,
     /// Bytes under way of each numbered message, until the peer says that it holds it.
     flying: BTreeMap<MessageId, (Class, usize)>,
@@ -118,6 +119,7 @@ impl Outbound {
             policies: config.overflow,
             ready: PerClass::default(),
             allowances: Allowances::default(),
+            heard: Heard::default(),
             in_flight: InFlight::default(),
             flying: BTreeMap::new(),
             pieces: VecDeque::new(),

@@ -115,7 +115,7 @@ impl Outbound {
         events: &mut VecDeque<Event>,
     ) -> bool {
         let (room, is_first) = (room(record), record.used() == 0);
-        let Self { queue, outbox, allowances, in_flight, parked, peer_bytes, .. } = self;
+        let Self { queue, outbox, allowances, heard, in_flight, parked, peer_bytes, .. } = self;
         let mut step = None;
         let judge = |class, item: &mut Item, _| {
             if !in_flight.has_room(class) {
@@ -131,12 +131,10 @@ impl Outbound {
             }
             let (content, again, remaining) = match &item.source {
                 Source::Loose { content, expires } => {
-                    (content.clone(), false, expires.map(|at| at.since(now)))
+                    (content, false, expires.map(|at| at.since(now)))
                 }
                 Source::Numbered(number) => match outbox.outgoing(now, class, *number) {
-                    Some(outgoing) => {
-                        (outgoing.content.clone(), outgoing.again, outgoing.remaining)
-                    }
+                    Some(outgoing) => (outgoing.content, outgoing.again, outgoing.remaining),
                     None => {
                         step = Some(Step::Gone);
                         return Verdict::Take;
@@ -151,9 +149,9 @@ impl Outbound {
             if allowances.left(Scope::Class(class)).messages == 0 {
                 return Verdict::Skip;
             }
-            let mut hearers = Vec::new();
+            let mut hearers: &[u32] = &[];
             if let About::Event(channel) = &item.token.about {
-                hearers.extend(subscriptions.heard_by(channel));
+                hearers = heard.by(channel, subscriptions);
                 // What the peer may have is for the peer to judge.
                 if hearers.is_empty() && !again {
                     step = Some(Step::Unheard);
@@ -179,7 +177,7 @@ impl Outbound {
                 let (Some(whole), Some(piece)) = (whole, piece) else { return Verdict::Stop };
                 chunks = Some((whole, piece));
             }
-            match allowances.spend(class, &hearers, content.len()) {
+            match allowances.spend(class, hearers, content.len()) {
                 Ok(()) => {}
                 Err(Scope::Class(_)) => return Verdict::Skip,
                 Err(Scope::Subscription(_)) => {
@@ -191,11 +189,14 @@ impl Outbound {
             }
             match chunks {
                 None => {
+                    // One of best effort is taken out of the queue with its content.
+                    let content = number.map(|_| content.clone()).unwrap_or_default();
                     step = Some(Step::Whole { label, content });
                     Verdict::Take
                 }
                 Some((chunks, piece)) => {
                     let verdict = verdict_of(&piece);
+                    let content = content.clone();
                     item.begun = Some(Begun { content: content.clone(), chunks });
                     step = Some(Step::First { label, content, piece });
                     verdict
@@ -203,7 +204,7 @@ impl Outbound {
             }
         };
         let popped = queue.pop(now, |item| item.lane.map(Gate), judge);
-        let (class, item) = match popped {
+        let (class, mut item) = match popped {
             None => return false,
             Some(Popped::Expired(_, item)) => {
                 self.settle(item.token, EXPIRED, events);
@@ -222,6 +223,11 @@ impl Outbound {
                 return true;
             }
         };
+        if let Some(Step::Whole { content, .. }) = &mut step
+            && let Source::Loose { content: loose, .. } = &mut item.source
+        {
+            *content = std::mem::take(loose);
+        }
         let is_piece = matches!(step, Some(Step::First { .. } | Step::Next { .. }));
         match (&step, item.source) {
             (None | Some(Step::Gone), _) => {}

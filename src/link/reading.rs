@@ -245,7 +245,7 @@ impl Link {
             return Err(Violation::Misplaced.into());
         }
         let channel = match read.channel {
-            Some(ChannelRef::Name(name)) => ChannelName::decode(name).ok(),
+            Some(ChannelRef::Name(name)) => self.inbound.name(name),
             Some(ChannelRef::Alias(alias)) => {
                 Some(self.inbound.aliases.get(&alias).cloned().ok_or(LinkError::Alias)?)
             }

@@ -28,6 +28,30 @@ pub(super) struct Subscriptions {
     /// Counts the peer's answers.
     clock: u64,
     theirs: Router,
+    /// Changes of the peer's.
+    changes: u64,
+    /// Who of this side hears the name that was asked for last, as long as nothing changes.
+    heard: Option<(ChannelName, Vec<u32>)>,
+}
+
+/// Who of the peer's hears the name that was asked for last: one channel often follows itself.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    name: Option<ChannelName>,
+    as_of: u64,
+    by: Vec<u32>,
+}
+
+impl Heard {
+    /// Which subscriptions of the peer a message goes to.
+    pub(super) fn by(&mut self, name: &ChannelName, subscriptions: &Subscriptions) -> &[u32] {
+        if self.as_of != subscriptions.changes || self.name.as_ref() != Some(name) {
+            self.by.clear();
+            self.by.extend(subscriptions.theirs.matches(name).map(|id| id.number));
+            (self.name, self.as_of) = (Some(name.clone()), subscriptions.changes);
+        }
+        &self.by
+    }
 }
 
 /// The one subscriber of the router.
@@ -36,7 +60,7 @@ const PEER: Owner = Owner(0);
 impl Subscriptions {
     pub(super) fn new() -> Self {
         let theirs = Router::new(RouterLimits::default());
-        Self { mine: BTreeMap::new(), last: 0, clock: 0, theirs }
+        Self { mine: BTreeMap::new(), last: 0, clock: 0, theirs, changes: 0, heard: None }
     }
 
     /// Listens to a pattern. Numbers are never used again.
@@ -45,6 +69,7 @@ impl Subscriptions {
             return Err(SubscribeError::TooMany(SUBSCRIPTIONS));
         }
         self.last = self.last.wrapping_add(1);
+        self.heard = None;
         let mine = Mine { pattern, window, offered: Amount::default(), active: None };
         self.mine.insert(self.last, mine);
         Ok(self.last)
@@ -52,11 +77,13 @@ impl Subscriptions {
 
     /// Listens no more. Returns whether it did.
     pub(super) fn remove(&mut self, id: u32) -> bool {
+        self.heard = None;
         self.mine.remove(&id).is_some()
     }
 
     /// A session begins: the peer is to be told of each, with the credit that `grant` gives it.
     pub(super) fn begin(&mut self, mut grant: impl FnMut(u32, Amount) -> Amount) -> Vec<u32> {
+        self.heard = None;
         for (id, mine) in &mut self.mine {
             mine.active = None;
             mine.offered = grant(*id, mine.window);
@@ -81,6 +108,7 @@ impl Subscriptions {
     pub(super) fn answered(&mut self, id: u32, code: ChannelCode) -> bool {
         let Some(mine) = self.mine.get_mut(&id) else { return false };
         self.clock += 1;
+        self.heard = None;
         mine.active = code.is_done().then_some(self.clock);
         true
     }
@@ -92,10 +120,22 @@ impl Subscriptions {
 
     /// Which subscriptions of this side a message is for that began at that moment of the clock. The
     /// peer spent credit of those that it had confirmed, so the others do not count.
-    pub(super) fn hearing(&self, name: &ChannelName, as_of: u64) -> Vec<u32> {
+    pub(super) fn hearing(&mut self, name: &ChannelName, as_of: u64) -> Vec<u32> {
+        let is_now = as_of == self.clock;
+        if let Some((of, hearing)) = &self.heard
+            && is_now
+            && of == name
+        {
+            return hearing.clone();
+        }
         let confirmed = |mine: &Mine| mine.active.is_some_and(|since| since <= as_of);
         let hear = |mine: &Mine| confirmed(mine) && mine.pattern.matches(name);
-        self.mine.iter().filter(|(_, mine)| hear(mine)).map(|(id, _)| *id).collect()
+        let ids = self.mine.iter().filter(|(_, mine)| hear(mine)).map(|(id, _)| *id);
+        let hearing: Vec<u32> = ids.collect();
+        if is_now {
+            self.heard = Some((name.clone(), hearing.clone()));
+        }
+        hearing
     }
 
     /// Subscriptions of either side that hear a channel.
@@ -119,6 +159,7 @@ impl Subscriptions {
         if let Err(error) = policy.may_subscribe(party, &pattern) {
             return ChannelCode::from(&error);
         }
+        self.changes += 1;
         match self.theirs.subscribe(SubId { owner: PEER, number: id }, pattern) {
             Ok(()) => ChannelCode::Done,
             Err(error) => ChannelCode::from(&error),
@@ -126,12 +167,8 @@ impl Subscriptions {
     }
 
     pub(super) fn peer_unsubscribes(&mut self, id: u32) {
+        self.changes += 1;
         self.theirs.unsubscribe(SubId { owner: PEER, number: id });
-    }
-
-    /// Which subscriptions of the peer a message goes to.
-    pub(super) fn heard_by(&self, name: &ChannelName) -> impl Iterator<Item = u32> {
-        self.theirs.matches(name).map(|id| id.number)
     }
 
     /// Whether a subscription of the peer matches a name.
@@ -143,6 +180,8 @@ impl Subscriptions {
     /// The session is gone, and the peer's subscriptions with it.
     pub(super) fn detach(&mut self) {
         self.theirs.remove_owner(PEER);
+        self.changes += 1;
+        self.heard = None;
         self.mine.values_mut().for_each(|mine| mine.active = None);
     }
 }

@@ -1,7 +1,7 @@
 //! What a message says: its kind, the channel or call it belongs to, headers, payload (proto-spec
 //! 09-messages). Numbers, classes and time to live stand in front of it, in `message`.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::reader::{Malformed, Reader};
 use super::writer::{put_lv8, put_lv16};
@@ -82,6 +82,21 @@ impl<'a> Content<'a> {
         let headers = if flags & HEADERS == 0 { None } else { Some(reader.lv16()?) };
         let stream = flags & STREAM != 0;
         Ok(Self { kind, channel, correlation, headers, stream, payload: reader.take_rest() })
+    }
+
+    /// The content, in an allocation of its size: bytes with room behind them would take two.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        let channel = match self.channel {
+            Some(ChannelRef::Name(name)) => 1 + name.len(),
+            Some(ChannelRef::Alias(_)) => 4,
+            None => 0,
+        };
+        let correlation = self.correlation.map_or(0, |_| 8);
+        let headers = self.headers.map_or(0, |headers| 2 + headers.len());
+        let bytes = 2 + channel + correlation + headers + self.payload.len();
+        let mut out = BytesMut::with_capacity(bytes);
+        self.encode(&mut out);
+        out.freeze()
     }
 
     /// Appends the content.

@@ -18,6 +18,7 @@ use crate::error::Undelivered;
 use crate::ids::SessionId;
 use crate::link::{DetachCause, Event, Fate, MessageId, Resumption, State, result};
 use crate::session;
+use crate::time::Instant;
 
 /// What an event asks of the driver.
 pub(super) enum Wish {
@@ -35,6 +36,7 @@ pub(super) fn dispatch(
     life: &Weak<Life>,
     core: &mut Core,
     session: Option<SessionId>,
+    now: Instant,
     event: Event,
 ) -> Option<Wish> {
     match event {
@@ -51,7 +53,6 @@ pub(super) fn dispatch(
         Event::Delivered(id) => reached(core, id, Level::Delivered),
         Event::Settled(id, fate) => settled(shared, core, id, fate),
         Event::Message(delivery) => {
-            let now = shared.now().instant;
             if !shared.channels.passes(now, &delivery.channel, delivery.payload.len()) {
                 core.link.refused_as(delivery.id, result::DISABLED);
                 return None;

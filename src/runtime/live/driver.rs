@@ -17,8 +17,9 @@ use super::news::LinkEvent;
 use super::road::{Loss, Road, Stands};
 use super::shared::{Return, Shared};
 use crate::call::CommandId;
+use crate::header::{HEADER_BYTES, TAG_BYTES};
 use crate::ids::{Generation, SessionId};
-use crate::limits::{CLOSE_TIME, RECORDS_AT_ONCE};
+use crate::limits::{CLOSE_TIME, RECORD_BYTES, RECORDS_AT_ONCE};
 use crate::link::{CommandChange, DetachCause, IssuedCommand, State};
 use crate::runtime::chains::KeptBook;
 use crate::runtime::entropy::seed;
@@ -58,6 +59,9 @@ struct Attached {
     confirming: Option<(Arc<KeptBook>, Generation)>,
     is_unflushed: bool,
 }
+
+/// Bytes of a record of the default size.
+const SEALED_BYTES: usize = HEADER_BYTES + RECORD_BYTES + TAG_BYTES;
 
 /// Whether a turn read as much as one may.
 #[derive(Eq, PartialEq)]
@@ -267,8 +271,10 @@ impl<R: Road> Driver<R> {
         let mut guard = self.shared.lock();
         let core = &mut *guard;
         let mut cause = None;
+        let mut now = None;
         while let Some(event) = core.link.poll_event() {
-            match dispatch(&self.shared, &self.life, core, session, event) {
+            let now = *now.get_or_insert_with(|| self.shared.clock.instant());
+            match dispatch(&self.shared, &self.life, core, session, now, event) {
                 None => {}
                 Some(Wish::Part(why)) => cause = Some(why),
                 Some(Wish::Seed) => match seed() {
@@ -308,6 +314,10 @@ impl<R: Road> Driver<R> {
             }
             let now = self.shared.now();
             let mut core = self.shared.lock();
+            if core.link.is_waiting() {
+                // So that a record does not grow step by step.
+                self.outbox.reserve(SEALED_BYTES);
+            }
             let written = core.link.poll_record(now, &mut self.outbox);
             core.is_settling |= written;
             drop(core);

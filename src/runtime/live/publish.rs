@@ -169,8 +169,9 @@ fn take(
     message: &link::Publish,
     confirm: Level,
 ) -> Result<Option<Taken>, Error> {
+    let (now, copy) = (link.now(), message.clone());
     let mut core = link.lock();
-    let id = match core.link.publish(link.now(), message.clone()) {
+    let id = match core.link.publish(now, copy) {
         Ok(id) => id,
         Err(PublishError::Full) if link.options.waits(message) => {
             core.is_starved = true;

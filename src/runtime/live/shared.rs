@@ -1,7 +1,7 @@
 //! What the handles of one link share with its driver: the machine under a lock, and who waits for
 //! what it says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub(super) struct Core {
     pub(super) peer: Option<Peer>,
     pub(super) confirms: HashMap<MessageId, Confirm>,
     pub(super) requests: HashMap<Correlation, Asking>,
-    pub(super) listeners: HashMap<u32, Listener>,
+    pub(super) listeners: BTreeMap<u32, Listener>,
     /// Numbered messages that nobody gave a word about.
     pub(super) unclaimed: Unclaimed,
     pub(super) calls: HashMap<Correlation, Running>,
@@ -152,7 +152,7 @@ impl Shared {
             peer: None,
             confirms: HashMap::new(),
             requests: HashMap::new(),
-            listeners: HashMap::new(),
+            listeners: BTreeMap::new(),
             unclaimed: Unclaimed::default(),
             calls: HashMap::new(),
             commands: HashMap::new(),

@@ -1,6 +1,6 @@
 //! Messages that the peer publishes: where they wait for their subscriber, and what it says of each.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -98,8 +98,8 @@ pub(super) struct Parcel {
     id: DeliveryId,
     /// The subscription whose credit it holds until it is taken.
     subscription: Option<u32>,
-    /// Those of this side that have it and gave no word.
-    holders: Arc<AtomicUsize>,
+    /// Those of this side that have it and gave no word; `None`: there is one.
+    holders: Option<Arc<AtomicUsize>>,
 }
 
 impl Message {
@@ -107,19 +107,21 @@ impl Message {
     pub(super) fn deliver(
         link: &Arc<Shared>,
         delivery: link::Delivery,
-        listeners: &HashMap<u32, Listener>,
+        listeners: &BTreeMap<u32, Listener>,
         unclaimed: &mut Unclaimed,
     ) {
         let link::Delivery {
             id, subscriptions, channel, class, headers, payload, key, again, ..
         } = delivery;
         let key = key.map(|key| key.to_bytes());
-        let holders = Arc::new(AtomicUsize::new(subscriptions.len()));
+        let count = subscriptions.len();
+        let holders = (count > 1).then(|| Arc::new(AtomicUsize::new(count)));
         let subscription = None;
         let parcel =
             Parcel { channel, class, headers, payload, key, again, id, subscription, holders };
-        for subscription in subscriptions {
-            let parcel = Parcel { subscription: Some(subscription), ..parcel.clone() };
+        let parcels = std::iter::repeat_n(parcel, count);
+        for (subscription, mut parcel) in subscriptions.into_iter().zip(parcels) {
+            parcel.subscription = Some(subscription);
             match listeners.get(&subscription) {
                 Some(listener) => {
                     let is_settled = parcel.key.is_none();
@@ -217,7 +219,8 @@ impl Message {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
-        let is_last = self.parcel.holders.fetch_sub(1, Ordering::AcqRel) == 1;
+        let left = |holders: &Arc<AtomicUsize>| holders.fetch_sub(1, Ordering::AcqRel) - 1;
+        let is_last = self.parcel.holders.as_ref().map_or(0, left) == 0;
         if is_last || matches!(word, Return::Refused(..)) {
             self.link.give(word);
         }
