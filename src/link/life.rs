@@ -236,7 +236,7 @@ impl Link {
             stream: false,
             payload: &payload,
         }
-        .to_bytes();
+        .encoded();
         let largest = self.largest();
         if content.len() > largest {
             return Err(PublishError::TooLarge(content.len(), largest));

@@ -85,7 +85,7 @@ impl<'a> Content<'a> {
     }
 
     /// The content, in an allocation of its size: bytes with room behind them would take two.
-    pub(crate) fn to_bytes(&self) -> Bytes {
+    pub(crate) fn encoded(&self) -> Bytes {
         let channel = match self.channel {
             Some(ChannelRef::Name(name)) => 1 + name.len(),
             Some(ChannelRef::Alias(_)) => 4,
