@@ -10,9 +10,9 @@ use waxwire::{
     Agent, Backend, Context, Level, LinkState, PeerId, Reconnect, Seed, Subscription, UnixTime,
 };
 
-use crate::helper::{Helper, order, say};
 use crate::idle::resident_once_quiet;
 use crate::ours::{identity, realm};
+use crate::process::{Process, order, say};
 
 const ROOT: u32 = 1;
 const BACKEND: u32 = 2;
@@ -25,8 +25,8 @@ const ASKING: Duration = Duration::from_secs(2);
 
 /// A process with a backend, and one with its agents.
 pub struct Grown {
-    holder: Helper,
-    dialer: Option<Helper>,
+    holder: Process,
+    dialer: Option<Process>,
     address: String,
     empty: u64,
     links: u64,
@@ -35,7 +35,7 @@ pub struct Grown {
 impl Grown {
     /// `what` is `ours`, or the `bare` peer.
     pub fn start(what: &str) -> Self {
-        let holder = Helper::start(&["hold", what]);
+        let holder = Process::start(&["hold", what]);
         let address = holder.line();
         let empty = holder.ask("resident").parse().unwrap();
         Self { holder, dialer: None, address, empty, links: 0 }
@@ -43,7 +43,7 @@ impl Grown {
 
     /// Has so many agents dial.
     pub fn dial(&mut self, what: &str, links: u64) {
-        let dialer = Helper::start(&["dial", what, &self.address, &links.to_string()]);
+        let dialer = Process::start(&["dial", what, &self.address, &links.to_string()]);
         assert_eq!(dialer.line(), "dialled");
         (self.dialer, self.links) = (Some(dialer), links);
     }

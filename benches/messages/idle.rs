@@ -12,8 +12,8 @@ use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_
 use waxwire::limits::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
 
 use crate::grown::Grown;
-use crate::helper::{order, say};
 use crate::measure::Report;
+use crate::process::{order, say};
 
 const NAME: &str = "idle_link_vs_tungstenite";
 const LINKS: u64 = 10_000;
@@ -45,7 +45,7 @@ fn bytes_each(what: &str) -> f64 {
     grown.bytes_each()
 }
 
-/// Raises the limit on descriptors as far as this program may; helpers inherit it.
+/// Raises the limit on descriptors as far as this program may; its processes inherit it.
 pub fn has_descriptors() -> bool {
     rlimit::increase_nofile_limit(DESCRIPTORS).is_ok_and(|limit| limit >= DESCRIPTORS)
 }

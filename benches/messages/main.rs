@@ -12,7 +12,6 @@ mod curves;
 mod disk;
 mod durable;
 mod grown;
-mod helper;
 mod idle;
 #[path = "../machine.rs"]
 mod machine;
@@ -20,6 +19,7 @@ mod machine;
 mod measure;
 mod nats;
 mod ours;
+mod process;
 mod publish;
 mod queue;
 mod rates;
@@ -37,8 +37,8 @@ fn main() {
     provider.install_default().unwrap();
 
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|argument| argument == helper::FLAG) {
-        return helper::run(&arguments[1..]);
+    if arguments.first().is_some_and(|argument| argument == process::FLAG) {
+        return process::run(&arguments[1..]);
     }
     let wanted = arguments.iter().find(|argument| !argument.starts_with('-')).cloned();
     let report = Report::new(wanted);

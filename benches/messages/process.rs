@@ -6,17 +6,17 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::{grown, idle};
 
-/// First argument of a helper.
-pub const FLAG: &str = "--helper";
+/// First argument of such a process.
+pub const FLAG: &str = "--part";
 
-/// A helper that runs; it is stopped when this is dropped.
-pub struct Helper {
+/// A part that runs; it is stopped when this is dropped.
+pub struct Process {
     process: Child,
     orders: RefCell<ChildStdin>,
     lines: RefCell<BufReader<ChildStdout>>,
 }
 
-impl Helper {
+impl Process {
     pub fn start(arguments: &[&str]) -> Self {
         let program = std::env::current_exe().unwrap();
         let mut process = Command::new(program)
@@ -35,7 +35,7 @@ impl Helper {
     pub fn line(&self) -> String {
         let mut line = String::new();
         self.lines.borrow_mut().read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "the helper ended");
+        assert!(!line.is_empty(), "the process ended");
         line.trim().to_owned()
     }
 
@@ -46,14 +46,14 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Is a helper.
+/// Is such a process.
 pub fn run(arguments: &[String]) {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -66,7 +66,7 @@ pub fn run(arguments: &[String]) {
             ["dial", "bare", address, count] => {
                 idle::dial_bare(address, count.parse().unwrap()).await;
             }
-            _ => panic!("no helper does {arguments:?}"),
+            _ => panic!("no part does {arguments:?}"),
         }
     });
 }

@@ -8,10 +8,10 @@ use futures_util::StreamExt;
 use tokio::task::JoinSet;
 use waxwire::{Context, Link, LinkOptions};
 
-use crate::helper::Helper;
 use crate::measure::{Report, median};
 use crate::nats::{Nats, Security};
 use crate::ours::{Ends, Pair};
+use crate::process::Process;
 use crate::rates;
 
 const ONE: &str = "request_64B_p50_vs_nats_mtls";
@@ -52,7 +52,7 @@ async fn one_in_flight(theirs: &Client) {
     let direct = Pair::open().await;
     let ends = Ends::new(LinkOptions::new()).await;
     let backend = ends.listen("ws").await;
-    let relay = Helper::start(&["relay", &backend.to_string()]);
+    let relay = Process::start(&["relay", &backend.to_string()]);
     let relayed = ends.link("ws", relay.line().parse().unwrap()).await;
     for pair in [&direct, &relayed] {
         pair.agent.on_request("echo", echo).unwrap();
