@@ -50,6 +50,8 @@ pub(crate) struct Driver<R> {
     inbox: BytesMut,
     outbox: BytesMut,
     returns: Vec<Return>,
+    /// Others were let speak first.
+    is_gathering: bool,
 }
 
 /// What carries the link now.
@@ -98,6 +100,7 @@ impl<R: Road> Driver<R> {
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
             returns: Vec::new(),
+            is_gathering: false,
         }
     }
 
@@ -116,6 +119,10 @@ impl<R: Road> Driver<R> {
             self.poll_road(cx);
             let reading = self.read(cx);
             self.keep_up(cx);
+            if self.gathers() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.write(cx);
             if self.store() == Storing::Begun {
                 continue;
@@ -133,6 +140,16 @@ impl<R: Road> Driver<R> {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Whether to let others of this thread speak first, once, so that what they say goes in the same
+    /// record and the same write: only where several wait for answers or owe them.
+    fn gathers(&mut self) -> bool {
+        let core = self.shared.lock();
+        let several = core.requests.len() > 1 || core.calls.len() > 1 || core.confirms.len() > 1;
+        drop(core);
+        self.is_gathering = several && !self.is_gathering;
+        self.is_gathering
     }
 
     /// A link that waits holds no buffers.
