@@ -335,8 +335,12 @@ mutants() {
 job_bench() { # the ratios of docs/PERFORMANCE.md, with the default provider and with aws-lc
     unset RUSTFLAGS # those of .cargo/config.toml hold
     cargo test --locked -p waxwire --no-default-features --lib --test vectors -- crypto vectors
-    cargo bench --locked --bench session
-    cargo bench --locked --bench session --features aws-lc
+    command -v nats-server >/dev/null || install nats-server # what messages are compared with
+    local bench
+    for bench in session messages; do
+        cargo bench --locked --bench "$bench"
+        cargo bench --locked --bench "$bench" --features aws-lc
+    done
 }
 
 # Serves the page for one visit; sets page_port.

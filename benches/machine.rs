@@ -14,7 +14,6 @@ pub fn describe() {
     println!("compiler: {}; profile bench (opt-level 3, lto fat, codegen-units 1)", rustc());
     println!("compiled for: {}; at run time: {}", compiled_for(), detected());
     println!("provider: {PROVIDER}; flags: {FLAGS}");
-    println!("times are medians of turns; one thread does all the work");
 }
 
 const PROVIDER: &str = if cfg!(feature = "aws-lc") {

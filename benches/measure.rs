@@ -67,7 +67,7 @@ impl Report {
         self.wanted.as_ref().is_none_or(overlaps)
     }
 
-    /// One comparison: our time and the peer's, in nanoseconds.
+    /// One comparison of times: ours and the peer's, in nanoseconds; lower is better.
     pub fn ratio(&self, name: &str, ours: f64, peer: f64) {
         println!("  {name}: ours {}, peer {}", Time(ours), Time(peer));
         println!("ratio {name} {:.3}", ours / peer);

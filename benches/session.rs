@@ -18,6 +18,7 @@ fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let report = measure::Report::new(wanted);
     machine::describe();
+    println!("times are medians of turns; one thread does all the work");
     handshakes::run(&report);
     records::run(&report);
     echo::run(&report);

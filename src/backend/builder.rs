@@ -93,7 +93,8 @@ struct Links {
 
 struct Entry {
     link: Link,
-    sessions: mpsc::Sender<Fresh>,
+    /// Boxed: the channel has room for 32 from the start.
+    sessions: mpsc::Sender<Box<Fresh>>,
 }
 
 /// Sessions that wait for the task of their link. A second one is a takeover; more are a peer that
@@ -191,7 +192,7 @@ impl Backend {
     pub fn admit<T: Transport + 'static>(&self, connection: Connection<T>) -> Result<(), Error> {
         let id = connection.peer().id.clone();
         let sessions = self.entry(&id, |entry| entry.sessions.clone())?;
-        let taken = sessions.try_send(connection.into_fresh());
+        let taken = sessions.try_send(Box::new(connection.into_fresh()));
         taken.map_err(|_| {
             tracing::debug!(agent = %id, "sessions come faster than they are served");
             Error::new(ErrorKind::Full)

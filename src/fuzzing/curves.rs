@@ -29,6 +29,19 @@ pub fn channel_look_ups(channels: usize) -> impl FnMut() -> usize {
     }
 }
 
+/// A channel with this many subscribers. Each call of what is returned looks up all of them, and says how
+/// many there are.
+pub fn channel_hearers(subscribers: usize) -> impl FnMut() -> usize {
+    let mut router = Router::new(RouterLimits::default());
+    for owner in 0..subscribers {
+        let id = SubId { owner: Owner(owner as u64), number: 0 };
+        let made = Pattern::new("agent.edge-7.anomalies").map(|all| router.subscribe(id, all));
+        assert!(matches!(made, Ok(Ok(()))), "the load keeps the limits");
+    }
+    let name = ChannelName::new("agent.edge-7.anomalies").ok();
+    move || name.iter().map(|name| router.matches(name).count()).sum()
+}
+
 /// A queue in which `depth` entries wait, spread over four classes. Each call of what is returned
 /// pushes one more and pops one.
 pub fn queue_turns(depth: usize) -> impl FnMut() -> u64 {

@@ -32,7 +32,7 @@ pub use crate::session::claiming;
 pub use self::bodies::body;
 pub use self::calls::call;
 pub use self::channel::channel;
-pub use self::curves::{channel_look_ups, queue_turns};
+pub use self::curves::{channel_hearers, channel_look_ups, queue_turns};
 pub use self::frames::message;
 pub use self::handshake::handshake;
 pub use self::layouts::{

@@ -382,6 +382,12 @@ impl Link {
         read
     }
 
+    /// Whether something may be there to send.
+    #[cfg_attr(not(feature = "runtime"), allow(dead_code, reason = "a driver makes room for it"))]
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.outbound.is_waiting()
+    }
+
     /// Whether there is a session.
     pub(crate) fn is_attached(&self) -> bool {
         self.session.is_some()

@@ -17,8 +17,9 @@ use super::news::LinkEvent;
 use super::road::{Loss, Road, Stands};
 use super::shared::{Return, Shared};
 use crate::call::CommandId;
+use crate::header::{HEADER_BYTES, TAG_BYTES};
 use crate::ids::{Generation, SessionId};
-use crate::limits::{CLOSE_TIME, RECORDS_AT_ONCE};
+use crate::limits::{CLOSE_TIME, RECORD_BYTES, RECORDS_AT_ONCE};
 use crate::link::{CommandChange, DetachCause, IssuedCommand, State};
 use crate::runtime::chains::KeptBook;
 use crate::runtime::entropy::seed;
@@ -51,6 +52,8 @@ pub(crate) struct Driver<R> {
     inbox: BytesMut,
     outbox: BytesMut,
     returns: Vec<Return>,
+    /// Others were let speak first.
+    is_gathering: bool,
 }
 
 /// What carries the link now.
@@ -60,6 +63,9 @@ struct Attached {
     confirming: Option<(Arc<KeptBook>, Generation)>,
     is_unflushed: bool,
 }
+
+/// Bytes of a record of the default size.
+const SEALED_BYTES: usize = HEADER_BYTES + RECORD_BYTES + TAG_BYTES;
 
 /// Whether a turn read as much as one may.
 #[derive(Eq, PartialEq)]
@@ -97,6 +103,7 @@ impl<R: Road> Driver<R> {
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
             returns: Vec::new(),
+            is_gathering: false,
         }
     }
 
@@ -116,6 +123,10 @@ impl<R: Road> Driver<R> {
             self.poll_road(cx);
             let reading = self.read(cx);
             self.keep_up(cx);
+            if self.gathers() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.write(cx);
             if self.store() == Storing::Begun {
                 continue;
@@ -129,7 +140,27 @@ impl<R: Road> Driver<R> {
                 return Poll::Pending;
             }
             if self.poll_timer(cx).is_pending() && self.shared.bell.listen(cx) {
+                self.rest();
                 return Poll::Pending;
+            }
+        }
+    }
+
+    /// Whether to let others of this thread speak first, once, so that what they say goes in the same
+    /// record and the same write: only where several wait for answers or owe them.
+    fn gathers(&mut self) -> bool {
+        let core = self.shared.lock();
+        let several = core.requests.len() > 1 || core.calls.len() > 1 || core.confirms.len() > 1;
+        drop(core);
+        self.is_gathering = several && !self.is_gathering;
+        self.is_gathering
+    }
+
+    /// A link that waits holds no buffers.
+    fn rest(&mut self) {
+        for buffer in [&mut self.inbox, &mut self.outbox] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
             }
         }
     }
@@ -316,6 +347,10 @@ impl<R: Road> Driver<R> {
             }
             let now = self.shared.now();
             let mut core = self.shared.lock();
+            if core.link.is_waiting() {
+                // So that a record does not grow step by step.
+                self.outbox.reserve(SEALED_BYTES);
+            }
             let written = core.link.poll_record(now, &mut self.outbox);
             core.is_settling |= written;
             drop(core);
