@@ -8,6 +8,7 @@
 # CHROMIUM=/path/of/chromium                                      for `browser`
 # PYTHON27=/path/of/python2.7                                     for `autobahn`
 # CT_SECONDS=24                                                   for `ct`
+# SEED=7 NET_SEEDS=100 SIM_START=0                                for `net`; a SEED prints its trace
 # MUTANTS_ARGS="--in-diff change.diff"                            for `mutants`
 # ROUNDS=1000 SEED=7                                              for `kill`
 # SEED=7 SEEDS=2000 SIM_START=0                                   for `sim`; a SEED prints its trace
@@ -24,9 +25,9 @@ export RUSTFLAGS=${RUSTFLAGS-}
 binaries=${CARGO_TARGET_DIR:-target}/debug
 crate_budget=90 # crates in the default build, this one included
 
-job_test() { # setup fmt lint house features unit sim examples, and deny where cargo-deny is installed
+job_test() { # setup fmt lint house features unit sim net examples, and deny where cargo-deny is installed
     local job
-    for job in setup fmt lint house features unit sim examples; do
+    for job in setup fmt lint house features unit sim net examples; do
         run "$job"
     done
     if command -v cargo-deny >/dev/null; then
@@ -93,6 +94,7 @@ job_features() { # each feature alone, all together, the fuzz targets and tests/
     cargo clippy --locked -p waxwire --lib --no-default-features --features __fuzz -- -D warnings --cfg fuzzing
     cargo clippy --locked -p waxwire --no-default-features --features __fuzz --test corpus --test sim -- -D warnings
     cargo clippy --locked -p waxwire --features __fuzz --test autobahn -- -D warnings
+    cargo clippy --locked -p waxwire --features __fuzz,store-redb,test-utils --test it --test kill --test net -- -D warnings
     [ ! -f fuzz/Cargo.toml ] || cargo check --locked --manifest-path fuzz/Cargo.toml
     [ "$(uname -m)" != x86_64 ] || cargo check --locked --manifest-path tests/ct/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
 }
@@ -120,6 +122,15 @@ job_sim() { # play SEEDS (2000) seeds of the simulation, from one that the commi
     export SIM_START=${SIM_START:-$((16#$commit * 1000))} SEEDS=${SEEDS:-2000}
     timeout "${SIM_SECONDS:-900}" cargo test --locked -p waxwire --profile sim --no-default-features \
         --features __fuzz --test sim -- --nocapture
+}
+
+job_net() { # play NET_SEEDS (100) seeds of agents and a backend on simulated hosts and sockets; SEED plays one and prints its trace
+    local commit
+    commit=$(git rev-parse --short=8 HEAD 2>/dev/null || echo 0)
+    export SIM_START=${SIM_START:-$((16#$commit * 1000))}
+    # SEEDS is for the faster simulation.
+    SEEDS=${NET_SEEDS:-100} timeout "${SIM_SECONDS:-900}" cargo test --locked -p waxwire --profile sim --no-default-features \
+        --features __fuzz,test-utils,websocket --test net -- --nocapture
 }
 
 job_sim_long() { # play 100000 seeds of the simulation

@@ -19,12 +19,20 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Now {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { instant: self.instant(), unix: UnixTime::from_secs(unix.as_secs()) }
+        Now { instant: self.instant(), unix: UnixTime::from_secs(wall()) }
     }
 
     /// The same point on tokio's clock, for its timers.
     pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
         self.0 + instant.since(Instant::default())
     }
+}
+
+/// Seconds since 1970.
+fn wall() -> u64 {
+    #[cfg(feature = "__fuzz")]
+    if let Some(seconds) = super::simulated::wall() {
+        return seconds;
+    }
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

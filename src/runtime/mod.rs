@@ -13,6 +13,8 @@ mod keep;
 mod listener;
 pub(crate) mod live;
 mod shake;
+#[cfg(feature = "__fuzz")]
+mod simulated;
 
 pub use self::acceptor::{Acceptor, ListenerOptions, Place};
 pub use self::connection::Connection;
@@ -20,6 +22,9 @@ pub use self::dialer::Dialer;
 pub use self::driver::{Receiver, Sender};
 pub use self::entropy::{new_identity, seed};
 pub use self::listener::Listener;
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub use self::simulated::{dangerous_entropy, dangerous_wall_clock};
 
 pub(crate) use self::clock::Clock;
 pub(crate) use self::endpoint::Endpoint;
