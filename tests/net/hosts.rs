@@ -135,9 +135,7 @@ async fn publish(
             }
             Err(error) => {
                 let is_dead = error.kind() == ErrorKind::Undelivered(Undelivered::Undeliverable);
-                let name =
-                    if is_agent { agent_name(number) } else { format!("{BACKEND} {number}") };
-                if !is_dead || !state.had_full_disk(&name) {
+                if !is_dead || !state.may_die() {
                     state.fail(format!("{lane:?} {this}: {error}"));
                 }
             }
@@ -245,10 +243,8 @@ async fn watch(world: World, name: String, link: Link) {
                     state.note(format!("{name} connected: {recovery:?}"));
                 }
                 LinkEvent::GaveUp { code } => state.fail(format!("{name} gave up: {code}")),
-                // A receiver whose disk is full is heard and says nothing of messages: after three times
-                // they are dead letters.
                 LinkEvent::Undelivered { why: Undelivered::Undeliverable, .. }
-                    if state.had_full_disk(&name) =>
+                    if state.may_die() =>
                 {
                     state.dead += 1;
                 }
