@@ -12,8 +12,8 @@ use waxwire::session::{Config, Pinned, Source};
 use waxwire::transport::TransportError;
 use waxwire::transport::websocket::{AcceptOptions, accept, client};
 use waxwire::{
-    Agent, Backend, Class, CommandStatus, Context, Fingerprint, Identity, Level, Link, LinkEvent,
-    Message, Realm, Reconnect, Role, Seed,
+    Agent, Backend, Class, CommandStatus, Context, ErrorKind, Fingerprint, Identity, Level, Link,
+    LinkEvent, Message, Realm, Reconnect, Role, Seed, Undelivered,
 };
 
 use crate::world::{BACKEND, Cast, Command, World, agent_name, command_id, peer};
@@ -133,7 +133,12 @@ async fn publish(
             Ok(_) => {
                 state.stored.insert((lane, this));
             }
-            Err(error) => state.fail(format!("{lane:?} {this}: {error}")),
+            Err(error) => {
+                let is_dead = error.kind() == ErrorKind::Undelivered(Undelivered::Undeliverable);
+                if !is_dead || !state.may_die() {
+                    state.fail(format!("{lane:?} {this}: {error}"));
+                }
+            }
         }
     }
 }
@@ -144,11 +149,13 @@ async fn hear(world: World, host: String, mut messages: waxwire::Subscription) {
         let (lane, number) = read(&message);
         let mut state = world.lock();
         state.handle(&host, lane, number, *message.key().unwrap());
-        let takes = state.span(WORK_MS);
+        let (takes, world) = (state.span(WORK_MS), world.clone());
         drop(state);
         tokio::spawn(async move {
             // Between effect and word there is time to crash.
             pass(takes).await;
+            let now = turmoil::sim_elapsed().unwrap();
+            world.lock().done.entry(*message.key().unwrap()).or_insert(now);
             message.done();
         });
     }
@@ -236,6 +243,11 @@ async fn watch(world: World, name: String, link: Link) {
                     state.note(format!("{name} connected: {recovery:?}"));
                 }
                 LinkEvent::GaveUp { code } => state.fail(format!("{name} gave up: {code}")),
+                LinkEvent::Undelivered { why: Undelivered::Undeliverable, .. }
+                    if state.may_die() =>
+                {
+                    state.dead += 1;
+                }
                 LinkEvent::Undelivered { why, .. } => state.fail(format!("{name}: {why:?}")),
                 LinkEvent::Detached { cause, code } => {
                     state.note(format!("{name} detached: {cause} {code:?}"));

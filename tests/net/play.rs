@@ -204,7 +204,10 @@ fn begin(sim: &mut Sim<'_>, world: &World, cast: &Cast, name: &str, fault: Fault
         Fault::None => {}
         Fault::Crashed => {
             sim.crash(name);
-            *world.lock().lives.entry(name.to_owned()).or_insert(0) += 1;
+            let mut state = world.lock();
+            let life = state.life(name);
+            state.ends.insert((name.to_owned(), life), sim.elapsed());
+            state.lives.insert(name.to_owned(), life + 1);
         }
         Fault::Partitioned => sim.partition(name, BACKEND),
         Fault::OneWay => sim.partition_oneway(BACKEND, name),
@@ -212,7 +215,10 @@ fn begin(sim: &mut Sim<'_>, world: &World, cast: &Cast, name: &str, fault: Fault
         Fault::Slow => {
             sim.set_link_max_message_latency(name, BACKEND, Duration::from_secs(2));
         }
-        Fault::FullDisk => cast.disks[name].fill(),
+        Fault::FullDisk => {
+            cast.disks[name].fill();
+            world.lock().were_full.insert(name.to_owned());
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use crate::play::Dice;
 use waxwire::testing::Disk;
 use waxwire::{CommandId, PeerId};
 
+/// In which time a host with a working disk stores that it is done with something.
+const STORED_WITHIN: Duration = Duration::from_secs(2);
+
 pub const BACKEND: &str = "backend";
 
 /// The side that sends, the agent of the link, and the class.
@@ -27,6 +30,13 @@ pub struct State {
     pub effects: BTreeMap<[u8; 25], (Lane, u32, u32)>,
     pub newest: BTreeMap<Lane, u32>,
     pub repeated: u64,
+    /// Messages that became dead letters.
+    pub dead: usize,
+    /// When the word about a message was given.
+    pub done: BTreeMap<[u8; 25], Duration>,
+    /// When lives ended, and the hosts whose disks were full.
+    pub ends: BTreeMap<(String, u32), Duration>,
+    pub were_full: BTreeSet<String>,
     /// Lives of hosts so far.
     pub lives: BTreeMap<String, u32>,
     /// Commands that were issued, and those whose issue was confirmed.
@@ -76,6 +86,12 @@ impl State {
         Duration::from_millis(1 + self.dice.below(most))
     }
 
+    /// Whether a message may become a dead letter: always, for a receiver that is heard and does not say
+    /// in time that it has it, as on a slow link or with a full disk, makes one; its sender is told.
+    pub fn may_die(&self) -> bool {
+        true
+    }
+
     /// The next number; `None` once nobody sends any more.
     pub fn number(&mut self, lane: Lane) -> Option<u32> {
         let next = self.next.entry(lane).or_insert(0);
@@ -89,12 +105,17 @@ impl State {
     pub fn handle(&mut self, host: &str, lane: Lane, number: u32, key: [u8; 25]) {
         let life = self.life(host);
         self.note(format!("{host} {lane:?} {number}"));
-        if let Some((_, _, before)) = self.effects.get(&key) {
-            if *before == life {
+        if let Some((_, _, before)) = self.effects.get(&key).copied() {
+            if before == life {
                 self.fail(format!("{lane:?} {number} came twice to one life of {host}"));
             }
             if self.processed.contains(&(lane, number)) {
                 self.fail(format!("{lane:?} {number} comes again, though confirmed"));
+            }
+            let (end, done) = (self.ends.get(&(host.to_owned(), before)), self.done.get(&key));
+            let had_time = end.zip(done).is_some_and(|(end, done)| *end > *done + STORED_WITHIN);
+            if had_time && !self.were_full.contains(host) {
+                self.fail(format!("{lane:?} {number} comes again, long after {host} was done"));
             }
             self.repeated += 1;
             return;
@@ -112,7 +133,7 @@ impl State {
         let done: BTreeSet<_> = done.collect();
         let lost: Vec<_> =
             self.stored.union(&self.processed).filter(|it| !done.contains(it)).collect();
-        let lost = (!lost.is_empty()).then(|| format!("promised and lost: {lost:?}"));
+        let lost = (lost.len() > self.dead).then(|| format!("promised and lost: {lost:?}"));
         let mut wrong = lost;
         if done.len() != self.effects.len() {
             wrong = Some("one message came under two keys".to_owned());
