@@ -25,9 +25,9 @@ export RUSTFLAGS=${RUSTFLAGS-}
 binaries=${CARGO_TARGET_DIR:-target}/debug
 crate_budget=90 # crates in the default build, this one included
 
-job_test() { # setup fmt lint house features unit sim net examples, and deny where cargo-deny is installed
+job_test() { # setup fmt lint house features unit sim examples, and deny where cargo-deny is installed
     local job
-    for job in setup fmt lint house features unit sim net examples; do
+    for job in setup fmt lint house features unit sim examples; do
         run "$job"
     done
     if command -v cargo-deny >/dev/null; then

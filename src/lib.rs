@@ -69,12 +69,21 @@ mod agent;
 #[cfg(feature = "runtime")]
 mod backend;
 pub mod body;
-#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
+#[cfg_attr(
+    any(not(test), not(feature = "runtime")),
+    allow(dead_code, unused_imports, reason = "not all builds have a runtime")
+)]
 mod call;
-#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
+#[cfg_attr(
+    any(not(test), not(feature = "runtime")),
+    allow(dead_code, unused_imports, reason = "not all builds have a runtime")
+)]
 mod channel;
 mod crypto;
-#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
+#[cfg_attr(
+    any(not(test), not(feature = "runtime")),
+    allow(dead_code, unused_imports, reason = "not all builds have a runtime")
+)]
 mod delivery;
 mod error;
 #[cfg(feature = "__fuzz")]
@@ -83,7 +92,10 @@ pub mod fuzzing;
 pub mod header;
 mod ids;
 pub mod limits;
-#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "not all builds have a runtime"))]
+#[cfg_attr(
+    any(not(test), not(feature = "runtime")),
+    allow(dead_code, unused_imports, reason = "not all builds have a runtime")
+)]
 mod link;
 mod priority;
 #[cfg(feature = "runtime")]

@@ -150,6 +150,7 @@ impl Agent {
         let mut states = self.link.shared().state();
         loop {
             tokio::select! {
+                biased;
                 up = states.wait_for(|state| *state == crate::LinkState::Connected || *state == crate::LinkState::Closed) => {
                     return match up.map(|state| *state) {
                         Ok(crate::LinkState::Connected) => Ok(()),

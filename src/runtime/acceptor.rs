@@ -56,6 +56,7 @@ impl ListenerOptions {
 #[derive(Clone)]
 pub struct Acceptor {
     door: Arc<Door>,
+    #[cfg(feature = "websocket")]
     options: ListenerOptions,
 }
 
@@ -90,7 +91,11 @@ impl Acceptor {
         let gate = Gate::new(CookieKey::new(&seed()?)).with_limits(options.gate);
         let (config, chains, gate) = (Arc::new(config), Arc::new(book), Mutex::new(gate));
         let door = Door { config, chains, gate, clock };
-        Ok(Self { door: Arc::new(door), options: options.clone() })
+        Ok(Self {
+            door: Arc::new(door),
+            #[cfg(feature = "websocket")]
+            options: options.clone(),
+        })
     }
 
     /// Takes a place for a handshake from `source`, before anything of it is read. Do this as soon

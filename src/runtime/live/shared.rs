@@ -1,7 +1,7 @@
 //! What the handles of one link share with its driver: the machine under a lock, and who waits for
 //! what it says.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -90,20 +90,20 @@ pub(super) struct Core {
     pub(super) link: link::Link,
     /// Whom the last session was with.
     pub(super) peer: Option<Peer>,
-    pub(super) confirms: HashMap<MessageId, Confirm>,
-    pub(super) requests: HashMap<Correlation, Asking>,
-    pub(super) listeners: HashMap<u32, Listener>,
+    pub(super) confirms: BTreeMap<MessageId, Confirm>,
+    pub(super) requests: BTreeMap<Correlation, Asking>,
+    pub(super) listeners: BTreeMap<u32, Listener>,
     /// Numbered messages that nobody gave a word about.
     pub(super) unclaimed: Unclaimed,
     /// Counts what arrives on channels.
     pub(super) counting: Counting,
-    pub(super) calls: HashMap<Correlation, Running>,
-    pub(super) commands: HashMap<CommandId, Following>,
+    pub(super) calls: BTreeMap<Correlation, Running>,
+    pub(super) commands: BTreeMap<CommandId, Following>,
     /// Who waits for a change of a channel.
-    pub(super) managing: HashMap<u32, oneshot::Sender<u16>>,
+    pub(super) managing: BTreeMap<u32, oneshot::Sender<u16>>,
     /// Names changes of channels.
     pub(super) last_change: u32,
-    pub(super) running: HashMap<CommandId, Running>,
+    pub(super) running: BTreeMap<CommandId, Running>,
     /// A publisher waits for room.
     pub(super) is_starved: bool,
     /// Something left, so that there may be room.
@@ -157,15 +157,15 @@ impl Shared {
         let core = Core {
             link,
             peer: None,
-            confirms: HashMap::new(),
-            requests: HashMap::new(),
-            listeners: HashMap::new(),
+            confirms: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            listeners: BTreeMap::new(),
             unclaimed: Unclaimed::default(),
             counting: Counting::default(),
-            calls: HashMap::new(),
-            commands: HashMap::new(),
-            running: HashMap::new(),
-            managing: HashMap::new(),
+            calls: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            running: BTreeMap::new(),
+            managing: BTreeMap::new(),
             last_change: 0,
             is_starved: false,
             is_settling: false,

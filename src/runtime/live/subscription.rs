@@ -1,6 +1,6 @@
 //! Messages that the peer publishes: where they wait for their subscriber, and what it says of each.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -120,7 +120,7 @@ impl Message {
     pub(super) fn deliver(
         link: &Arc<Shared>,
         delivery: link::Delivery,
-        listeners: &HashMap<u32, Listener>,
+        listeners: &BTreeMap<u32, Listener>,
         unclaimed: &mut Unclaimed,
     ) {
         let link::Delivery {
