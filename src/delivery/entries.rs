@@ -102,6 +102,14 @@ pub(super) struct Entries<T> {
 }
 
 impl<T> Entries<T> {
+    /// What is kept, in no order.
+    pub(super) fn items(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().filter_map(|place| match place {
+            Place::Used(node) => Some(&node.item),
+            Place::Vacant(_) => None,
+        })
+    }
+
     pub(super) fn new() -> Self {
         Self { places: Vec::new(), vacant: None, used: 0 }
     }

@@ -191,6 +191,11 @@ impl<T> Queue<T> {
         self.len() == 0
     }
 
+    /// What waits, in no order.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &T> {
+        self.entries.items()
+    }
+
     /// What of a class waits.
     pub(crate) fn load(&self, class: Class) -> Load {
         *self.loads.get(class)

@@ -134,7 +134,7 @@ impl Link {
 
     /// Messages of this side that are not settled, and of the peer that the application holds.
     pub(crate) fn load(&self) -> (usize, usize) {
-        (self.outbound.outbox.load().0 + self.outbound.queue.len(), self.inbound.holds())
+        (self.outbound.unsettled(), self.inbound.holds())
     }
 
     /// A new session carries the link from here on; an older one is dropped.

@@ -276,6 +276,12 @@ impl Outbound {
         }
     }
 
+    /// Messages that are not settled: numbered ones are in the outbox, in the queue or not.
+    pub(super) fn unsettled(&self) -> usize {
+        let is_loose = |item: &&Item| matches!(item.source, Source::Loose { .. });
+        self.outbox.load().0 + self.queue.items().filter(is_loose).count()
+    }
+
     /// Whether something may be there to send.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty() || Class::ALL.iter().any(|class| !self.ready.get(*class).is_empty())

@@ -56,3 +56,15 @@ fn what_the_peer_may_have_is_judged_by_the_peer_though_nobody_listens_any_more()
     let nobody = Verdict { code: 5, detail: 0 };
     assert_eq!(two.events(0), [Event::Settled(id, Fate::Refused(nobody))]);
 }
+
+#[test]
+fn a_message_that_waits_in_the_queue_is_one_message() {
+    let mut two = Two::connected();
+    two.publish(0, "numbered");
+    let loose =
+        Publish { reliability: Reliability::BestEffort, ..numbered(channel(0, "threats"), "x") };
+    two.links[0].publish(two.now, loose).unwrap();
+    two.links[0].outbound.refill(two.now.instant);
+    assert_eq!(two.links[0].outbound.queue.len(), 2);
+    assert_eq!(two.links[0].load().0, 2);
+}
