@@ -196,7 +196,8 @@ pub const FAILURE_TEXT_BYTES: usize = 512;
 pub const COMMAND_TIME: Duration = Duration::from_secs(24 * 3600);
 /// How long after its time an issuer still waits for a report before it calls a command unknown.
 pub const COMMAND_GRACE: Duration = Duration::from_secs(60);
-/// Commands of one link that an issuer follows, settled ones that nobody has forgotten among them.
+/// Commands of one link that an issuer follows. One that is settled gives way to a new one, the oldest
+/// first.
 pub const COMMANDS_ISSUED: usize = 1_024;
 /// Commands of one peer that an executor has begun or is about to; more fail as busy.
 pub const COMMANDS_OPEN: usize = 64;

@@ -44,7 +44,7 @@ pub(crate) enum IssueError {
     /// A command with this id is there already.
     #[error("command was issued before")]
     Known,
-    /// [`COMMANDS_ISSUED`] are followed.
+    /// [`COMMANDS_ISSUED`] are under way.
     #[error("too many commands are under way")]
     TooMany,
 }
@@ -110,7 +110,7 @@ impl Issuer {
             return Err(IssueError::Known);
         }
         if self.commands.len() >= COMMANDS_ISSUED {
-            return Err(IssueError::TooMany);
+            self.forget_oldest()?;
         }
         let deadline = now.instant.after(time);
         let keeps = on_peer_lost == OnPeerLost::Redrive;
@@ -213,6 +213,16 @@ impl Issuer {
                 _ => self.change(now, id, Status::Unknown, Effect::None),
             }
         }
+    }
+
+    /// Makes room: forgets the command that was settled first.
+    fn forget_oldest(&mut self) -> Result<(), IssueError> {
+        let is_settled = |(_, id): &&(Instant, CommandId)| {
+            self.commands.get(id).is_some_and(|command| command.row.status.is_settled())
+        };
+        let oldest = self.timers.iter().find(is_settled).map(|(_, id)| *id);
+        self.remove(oldest.ok_or(IssueError::TooMany)?);
+        Ok(())
     }
 
     /// Forgets a command that is settled; one that is not stays.
@@ -370,6 +380,12 @@ mod tests {
         issuer.cancel(at(0), numbered(0).id);
         issuer.forget(numbered(0).id);
         assert_eq!(issuer.issue(at(0), numbered(9_999)), Ok(()));
+        // One that is settled gives way by itself, the oldest first.
+        issuer.cancel(at(1), numbered(1).id);
+        issuer.cancel(at(2), numbered(2).id);
+        assert_eq!(issuer.issue(at(3), numbered(9_998)), Ok(()));
+        let left = [1, 2].map(|number| issuer.status(numbered(number).id));
+        assert_eq!(left, [None, Some(Status::Cancelled)]);
     }
 
     /// proto-spec: every pair of a status held and a status reported.

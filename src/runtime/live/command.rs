@@ -186,7 +186,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] once the link is closed.
+    /// [`ErrorKind::Closed`] once nothing can change any more, or the link is closed.
     ///
     /// # Cancel safety
     ///

@@ -10,7 +10,7 @@ use super::shared::{Confirm, Core, Return, Shared};
 use super::subscription::Message;
 use crate::call::{
     AnswerEvent, CommandId, ErrorCode, Executed, ExecutorEvent, Failure, IssuerEvent, RequestEvent,
-    Stop,
+    Status, Stop,
 };
 use crate::channel::ChannelName;
 use crate::delivery::inbox::PeerOutbox;
@@ -61,8 +61,15 @@ pub(super) fn dispatch(
         Event::Request(event) => requested(core, event),
         Event::Call { channel, event } => called(shared, life, core, channel, event),
         Event::Command(IssuerEvent::Changed { id, status, effect }) => {
+            // Nothing follows most ends: who has the command keeps its last state.
+            let is_final = status.is_settled() && status != Status::Unknown;
             if let Some(following) = core.commands.get(&id) {
                 following.state.send_replace((status, effect));
+            }
+            if is_final
+                && core.commands.get(&id).is_some_and(|following| following.stored.is_none())
+            {
+                core.commands.remove(&id);
             }
         }
         Event::Run { channel, event } => commanded(shared, life, core, channel, event),
