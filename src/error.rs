@@ -50,7 +50,7 @@ pub enum ErrorKind {
     Tampered,
     /// The transport ended without a word from the peer. The session may be resumed.
     Detached,
-    /// A text is no channel, topic or pattern; the source says where.
+    /// A text is no channel, topic or pattern, or the channel is not to be had so; the source says why.
     Channel,
     /// This side may not do that on the channel; the source names it.
     Unauthorized,
@@ -106,6 +106,25 @@ pub enum Undelivered {
     #[error("it gave way to another message")]
     Dropped,
 }
+
+/// The channel or pattern that a refusal is about, as the source of an [`Error`]. `code` is the peer's
+/// word where it gave one, by proto-spec 9.2 or 10.6.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChannelRefusal {
+    /// The channel, or the pattern of a subscription.
+    pub channel: String,
+    /// What the peer said.
+    pub code: Option<u16>,
+}
+
+impl fmt::Display for ChannelRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on channel {}", self.channel)?;
+        self.code.map_or(Ok(()), |code| write!(f, ", with code {code}"))
+    }
+}
+
+impl StdError for ChannelRefusal {}
 
 impl Undelivered {
     /// `None`: it arrived, or nothing is known.
@@ -231,11 +250,14 @@ impl fmt::Display for Error {
             ErrorKind::TooLarge => "payload does not fit a record",
             ErrorKind::Tampered => "a record was tampered with; transport dropped",
             ErrorKind::Detached => "transport ended without a word from the peer",
-            ErrorKind::Channel => "no channel, topic or pattern",
+            ErrorKind::Channel => "channel cannot be used",
             ErrorKind::Unauthorized => "not allowed",
             ErrorKind::Full => "as much waits as may wait",
             ErrorKind::Body => "payload could not be written or read",
-            ErrorKind::Undelivered(why) => return write!(f, "message did not arrive: {why}"),
+            ErrorKind::Undelivered(why) => {
+                write!(f, "message did not arrive: {why}")?;
+                return self.source.as_ref().map_or(Ok(()), |source| write!(f, ", {source}"));
+            }
             ErrorKind::Call(code) => {
                 return write!(f, "call failed: {code}");
             }

@@ -126,7 +126,7 @@ pub use crate::crypto::{
     ExportError, Fingerprint, Identity, InvalidFingerprint, KeyError, KeyFileError, PemError,
     PublicKey, Seed, Suite,
 };
-pub use crate::error::{Error, ErrorKind, Undelivered};
+pub use crate::error::{ChannelRefusal, Error, ErrorKind, Undelivered};
 pub use crate::ids::{Generation, InvalidName, LinkId, PeerId, Realm, Role, SessionId};
 pub use crate::priority::Class;
 #[cfg(feature = "runtime")]

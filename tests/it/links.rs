@@ -82,8 +82,9 @@ async fn a_refused_message_tells_its_publisher_why() {
     let published = agent.publish("anomalies", "sshd").confirm(Level::Processed);
     let published = tokio::spawn(published.into_future());
     anomalies.next().await.unwrap().refuse(7);
-    let refused = published.await.unwrap().unwrap_err().kind();
-    assert_eq!(refused, ErrorKind::Undelivered(Undelivered::Rejected { detail: 7 }));
+    let refused = published.await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Undelivered(Undelivered::Rejected { detail: 7 }));
+    assert!(refused.to_string().contains("on channel agent.agent.anomalies"), "{refused}");
 }
 
 #[derive(serde::Deserialize, serde::Serialize)]

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::subscription::Subscribe;
 use crate::call::CommandId;
 use crate::channel::{ChannelName, Pattern};
-use crate::error::{Error, ErrorKind, Undelivered};
+use crate::error::{ChannelRefusal, Error, ErrorKind};
 use crate::ids::{PeerId, Role};
 use crate::limits::DRAIN_TIME;
 use crate::link::{self, ChannelChange};
@@ -217,9 +217,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Channel`] if that is no topic; [`ErrorKind::Undelivered`] with the code of
-    /// proto-spec 10.6 if the peer refuses; [`ErrorKind::Detached`] without a session, or if it ends
-    /// before the answer.
+    /// [`ErrorKind::Channel`] if that is no topic, and with a [`crate::ChannelRefusal`] if the peer refuses;
+    /// [`ErrorKind::Detached`] without a session, or if it ends before the answer.
     ///
     /// # Cancel safety
     ///
@@ -247,6 +246,7 @@ impl Link {
 
     async fn manage(&self, change: ChannelChange, topic: &str) -> Result<(), Error> {
         let name = self.shared.mine(topic)?;
+        let channel = name.to_string();
         let (told, answer) = oneshot::channel();
         self.shared.with(|core| {
             if core.link.is_attached() {
@@ -257,7 +257,9 @@ impl Link {
         });
         match answer.await {
             Ok(0) => Ok(()),
-            Ok(code) => Err(Error::new(ErrorKind::Undelivered(Undelivered::Refused { code }))),
+            Ok(code) => {
+                Err(Error::with(ErrorKind::Channel, ChannelRefusal { channel, code: Some(code) }))
+            }
             Err(_) => Err(Error::new(ErrorKind::Detached)),
         }
     }

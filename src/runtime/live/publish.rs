@@ -15,7 +15,7 @@ use super::shared::{Confirm, Shared, closed};
 use crate::body::Headers;
 use crate::channel::ChannelName;
 use crate::delivery::outbox::Doubt;
-use crate::error::{Error, ErrorKind};
+use crate::error::{ChannelRefusal, Error, ErrorKind};
 use crate::link::{self, MessageId, PublishError, Reliability};
 use crate::priority::Class;
 
@@ -179,7 +179,7 @@ impl Publish {
     }
 }
 
-type Taken = (MessageId, Option<oneshot::Receiver<Told>>);
+type Taken = (MessageId, Option<(ChannelName, oneshot::Receiver<Told>)>);
 type Told = Result<Level, crate::error::Undelivered>;
 
 /// Hands the message to the link. `None`: there is no room.
@@ -201,7 +201,7 @@ fn take(
     if confirm > Level::Queued {
         let (told, receiver) = oneshot::channel();
         core.confirms.insert(id, Confirm { level: confirm, told });
-        confirmed = Some(receiver);
+        confirmed = Some((message.channel.clone(), receiver));
     }
     drop(core);
     link.bell.ring();
@@ -248,7 +248,7 @@ pub struct Publishing(Stage);
 enum Stage {
     Fresh(Publish),
     Waiting(Pin<Box<dyn Future<Output = Result<Taken, Error>> + Send>>),
-    Confirming(MessageId, oneshot::Receiver<Told>),
+    Confirming(MessageId, ChannelName, oneshot::Receiver<Told>),
     Over,
 }
 
@@ -264,12 +264,13 @@ impl Future for Publishing {
                     publish.begin().transpose()
                 }
                 Stage::Waiting(waiting) => Some(ready!(waiting.as_mut().poll(cx))),
-                Stage::Confirming(id, confirmed) => {
+                Stage::Confirming(id, channel, confirmed) => {
                     let (message, told) = (id.0, ready!(Pin::new(confirmed).poll(cx)));
+                    let refusal = ChannelRefusal { channel: channel.to_string(), code: None };
                     self.0 = Stage::Over;
                     return Poll::Ready(match told {
                         Ok(Ok(level)) => Ok(Receipt { message, level }),
-                        Ok(Err(why)) => Err(Error::new(ErrorKind::Undelivered(why))),
+                        Ok(Err(why)) => Err(Error::with(ErrorKind::Undelivered(why), refusal)),
                         Err(_) => Err(closed()),
                     });
                 }
@@ -277,7 +278,9 @@ impl Future for Publishing {
             };
             self.0 = match (taken, std::mem::replace(&mut self.0, Stage::Over)) {
                 (None, Stage::Fresh(publish)) => Stage::Waiting(Box::pin(publish.wait())),
-                (Some(Ok((id, Some(confirmed)))), _) => Stage::Confirming(id, confirmed),
+                (Some(Ok((id, Some((channel, confirmed))))), _) => {
+                    Stage::Confirming(id, channel, confirmed)
+                }
                 (Some(Ok((id, None))), _) => {
                     return Poll::Ready(Ok(Receipt { message: id.0, level: Level::Queued }));
                 }

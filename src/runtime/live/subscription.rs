@@ -15,7 +15,7 @@ use super::shared::{Listener, Return, Shared};
 use crate::body::Headers;
 use crate::channel::{BadChannel, ChannelName, Pattern};
 use crate::delivery::credit::Amount;
-use crate::error::{Error, ErrorKind, Undelivered};
+use crate::error::{ChannelRefusal, Error, ErrorKind};
 use crate::ids::PeerId;
 use crate::limits::UNCLAIMED_BYTES;
 use crate::link::{self, DeliveryId};
@@ -465,20 +465,22 @@ impl IntoFuture for Subscribe {
 
     /// # Errors
     ///
-    /// As [`Subscribe::unconfirmed`]; [`ErrorKind::Undelivered`] with the code of proto-spec 10 if the
-    /// peer refused it.
+    /// As [`Subscribe::unconfirmed`]; [`ErrorKind::Channel`] with a [`crate::ChannelRefusal`] if the peer refused
+    /// it.
     ///
     /// # Cancel safety
     ///
     /// Dropped before it is ready, nothing is subscribed to.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            let channel = self.pattern.as_ref().map_or(String::new(), Pattern::to_string);
             let (subscription, mut answered) = self.begin()?;
             let answer = answered.wait_for(Option::is_some).await;
             match answer.map(|answer| *answer) {
-                Ok(Some(Err(code))) => {
-                    Err(Error::new(ErrorKind::Undelivered(Undelivered::Refused { code })))
-                }
+                Ok(Some(Err(code))) => Err(Error::with(
+                    ErrorKind::Channel,
+                    ChannelRefusal { channel, code: Some(code) },
+                )),
                 Ok(_) => Ok(subscription),
                 Err(_) => Err(super::shared::closed()),
             }
