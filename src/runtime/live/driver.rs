@@ -24,7 +24,7 @@ use crate::link::{CommandChange, DetachCause, IssuedCommand, State};
 use crate::runtime::chains::KeptBook;
 use crate::runtime::entropy::seed;
 use crate::runtime::keep::{KeepError, LinkKeep};
-use crate::session::{CloseCode, Session};
+use crate::session::{CloseCode, Peer, Session};
 use crate::time::Instant;
 use crate::transport::{Arrival, Transport, TransportError};
 
@@ -61,6 +61,8 @@ struct Attached {
     transport: Box<dyn Transport>,
     session: SessionId,
     confirming: Option<(Arc<KeptBook>, Generation)>,
+    /// Counts the handshakes of the peer, on the side that answers.
+    generation: Option<Generation>,
     is_unflushed: bool,
 }
 
@@ -187,8 +189,17 @@ impl<R: Road> Driver<R> {
     fn poll_road(&mut self, cx: &mut Context<'_>) {
         let stands = if self.attached.is_some() { Stands::Attached } else { Stands::Detached };
         let Poll::Ready(fresh) = self.road.poll_fresh(cx, &self.shared, stands) else { return };
-        self.supersede(cx);
         let Fresh { session, transport, confirming } = fresh;
+        let generation = confirming.as_ref().map(|(_, generation)| *generation);
+        // The newest handshake of an identity wins, whichever is handed over last.
+        let is_late = self.attached.as_ref().is_some_and(|old| generation < old.generation);
+        let is_same = |peer: Peer| peer.key == session.peer().key;
+        if is_late && self.shared.peer().is_some_and(is_same) {
+            tracing::debug!(session = %session.id(), "an older session came late");
+            tokio::spawn(part(transport));
+            return;
+        }
+        self.supersede(cx);
         let (id, peer) = (session.id(), session.peer().clone());
         let now = self.shared.now();
         let mut core = self.shared.lock();
@@ -201,7 +212,8 @@ impl<R: Road> Driver<R> {
         core.address = transport.peer_address();
         (core.go_away, core.is_superseded) = (None, false);
         drop(core);
-        self.attached = Some(Attached { transport, session: id, confirming, is_unflushed: false });
+        self.attached =
+            Some(Attached { transport, session: id, confirming, generation, is_unflushed: false });
     }
 
     /// Tells the peer of the session in use that another one takes over.
